@@ -1,0 +1,87 @@
+// Everything the workbench knows how to do. To add something, write its file and name it here.
+#include "core/architecture.h"
+#include "core/blockformat.h"
+#include "core/model.h"
+#include "core/quantizer.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace quern {
+
+extern const BlockFormat bf16, f16, f32, q8_0;
+extern const Quantizer nearest;
+
+std::span<const BlockFormat* const> blockFormats()
+{
+    static constexpr std::array all {&f32, &f16, &bf16, &q8_0};
+    return all;
+}
+
+std::span<const Quantizer* const> quantizers()
+{
+    static constexpr std::array all {&nearest};
+    return all;
+}
+
+std::span<const Container* const> containers()
+{
+    return {};
+}
+
+std::span<const Architecture* const> architectures()
+{
+    return {};
+}
+
+namespace {
+
+template <typename Entry, typename Matches>
+const Entry* first(std::span<const Entry* const> all, Matches matches)
+{
+    const auto it = std::ranges::find_if(all, matches);
+    return it == all.end() ? nullptr : *it;
+}
+
+bool sameName(std::string_view a, std::string_view b)
+{
+    const auto upper = [](char c) { return std::toupper(static_cast<unsigned char>(c)); };
+    return std::ranges::equal(a, b, {}, upper, upper);
+}
+
+} // namespace
+
+const BlockFormat* findBlockFormat(std::string_view name)
+{
+    return first(blockFormats(), [&](auto* f) { return sameName(f->name, name); });
+}
+
+const BlockFormat* findBlockFormat(std::uint32_t id)
+{
+    return first(blockFormats(), [&](auto* f) { return f->id == id; });
+}
+
+const Quantizer* findQuantizer(std::string_view name)
+{
+    return first(quantizers(), [&](auto* q) { return q->name == name; });
+}
+
+const Architecture* findArchitecture(std::string_view name)
+{
+    return first(architectures(), [&](auto* a) { return a->name == name; });
+}
+
+const Architecture* findHuggingFaceArchitecture(std::string_view name)
+{
+    return first(architectures(),
+                 [&](auto* a) { return std::ranges::find(a->huggingFace, name) != a->huggingFace.end(); });
+}
+
+double setting(const Settings& settings, const Param& param)
+{
+    const auto it = settings.find(param.name);
+    return it == settings.end() ? param.preset : it->second;
+}
+
+} // namespace quern

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "core/model.h"
+
+namespace quern::gguf {
+
+// Where everything of a GGUF file (version 3) lies, known before any weight is read.
+struct Layout {
+    std::vector<std::byte> header;      // up to the first tensor's first byte, padding included
+    std::vector<std::uint64_t> offsets; // per tensor, from the start of the file
+    std::uint64_t fileBytes;
+};
+
+struct TensorInfo {
+    std::string name;
+    std::vector<long> shape;   // outermost first
+    const BlockFormat* format; // a GGUF format
+};
+
+// Honours general.alignment. Throws Error for names of more than 63 bytes and formats that GGUF does not know.
+Layout layout(const Metadata& metadata, std::span<const TensorInfo> tensors);
+
+} // namespace quern::gguf
+
+namespace quern {
+
+// A file being written beside its final name: `path`.part, then synced and renamed. Dropped without commit() it is
+// removed.
+class PendingFile {
+public:
+    // Checks the folder, free space for `bytes`, and that an existing target may be replaced. Throws Error.
+    PendingFile(std::filesystem::path target, std::uint64_t bytes, bool overwrite);
+    ~PendingFile();
+    PendingFile(const PendingFile&) = delete;
+    PendingFile& operator=(const PendingFile&) = delete;
+
+    void write(std::uint64_t offset, std::span<const std::byte> bytes); // any order; throws Error, e.g. disk full
+    const std::filesystem::path& partPath() const { return m_part; }
+    void commit(); // sync, rename, sync the folder
+
+private:
+    std::filesystem::path m_target, m_part;
+    int m_file = -1;
+};
+
+// Writes a model as it is as GGUF, atomically; own formats through their carriers. Throws Error, Cancelled.
+void writeModel(const Model& model, const std::filesystem::path& path, bool overwrite, Progress& progress);
+
+} // namespace quern

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "core/calibration.h"
+#include "core/distortion.h"
+#include "core/recipe.h"
+
+#include <functional>
+
+namespace quern {
+
+// What became of one tensor.
+struct TensorResult {
+    std::size_t index;       // in Model::tensors
+    Distortion method;       // of the values the method chose
+    Distortion stored;       // of what the file holds; differs where the carrier rounds
+    std::uint64_t nonFinite; // weights that were no numbers and became 0
+    double seconds;
+};
+
+// Called after each tensor, in order, on the calling thread.
+using TensorDone = std::function<void(const TensorResult&)>;
+
+struct QuantizeOptions {
+    bool zeroNonFinite = false; // store NaN and infinite weights as 0 instead of refusing
+};
+
+// Works by slabs of rows; keeps finished tensors in an unnamed file in `workspace` (the folder for temporary files if
+// empty), so neither source nor result has to fit in memory. Tensors in formats that GGUF does not know stay in them.
+Model quantize(const Model& model, const Plan& plan, const Calibration* calibration, const QuantizeOptions& options,
+               const TensorDone& done, Progress& progress);
+
+struct ExportOptions : QuantizeOptions {
+    bool overwrite = false; // replace an existing file; the opened model itself only if this is set
+};
+
+// quantize and writeModel in one pass: results go straight into `target`'s .part file at their final place, which is
+// synced, opened again with the checks of openModel, and renamed last. Whatever happens before that leaves `target` as
+// it was. Throws Error, Cancelled.
+void exportModel(const Model& model, const Plan& plan, const Calibration* calibration,
+                 const std::filesystem::path& target, const ExportOptions& options, const TensorDone& done,
+                 Progress& progress);
+
+// One tensor quantized in memory, for previews: rows [first, first + n).
+struct QuantizedRows {
+    Matrix original, decoded; // n x cols
+    std::vector<std::byte> blocks;
+};
+QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const InputStats* stats, long first, long n,
+                            Progress& progress);
+
+// Distortion of a choice on one tensor without keeping the result: of every `stride`-th group of rows (1: all, exact).
+Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats* stats, long stride,
+                   Progress& progress);
+
+} // namespace quern

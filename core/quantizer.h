@@ -1,0 +1,50 @@
+#pragma once
+
+#include "core/calibration.h"
+#include "core/progress.h"
+#include "core/tensor.h"
+
+#include <map>
+
+namespace quern {
+
+// How much a quantizer asks of a calibration; each includes the ones before.
+enum class Needs { Nothing, SumSquares };
+
+// One knob of a quantizer. The settings panel is built from these.
+struct Param {
+    std::string_view name; // stable, written into recipes
+    const char* label;     // QUERN_TEXT
+    double minimum;
+    double maximum;
+    double preset;
+};
+
+using Settings = std::map<std::string, double, std::less<>>; // by Param::name; absent means preset
+
+struct QuantizerInput {
+    const Matrix& weights;             // rows of one matrix: out features x in features, all finite
+    std::span<const float> importance; // E[x_i^2] per column, or empty
+    float low, high;                   // range of the whole tensor
+    const BlockFormat& format;
+    const Settings& settings;
+};
+
+// An algorithm that decides which of the values a BlockFormat can represent each weight becomes.
+struct Quantizer {
+    std::string_view name; // stable, written into recipes
+    const char* summary;   // QUERN_TEXT, one sentence
+    Needs needs;
+    std::span<const Param> params;
+    bool (*supports)(const BlockFormat& format);
+    // Fills out: weights.rows() rows of format.rowBytes(weights.cols()) bytes. Rows do not depend on each other, so a
+    // matrix may come in slabs.
+    void (*run)(const QuantizerInput& in, std::span<std::byte> out, Progress& progress);
+};
+
+std::span<const Quantizer* const> quantizers();
+const Quantizer* findQuantizer(std::string_view name); // null if unknown
+
+double setting(const Settings& settings, const Param& param);
+
+} // namespace quern

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "core/model.h"
+#include "core/quantizer.h"
+
+namespace quern {
+
+// What to do with one tensor. No format: store the values as they are.
+struct Choice {
+    const Quantizer* quantizer = nullptr; // null: copy
+    const BlockFormat* format = nullptr;
+    Settings settings;
+
+    friend bool operator==(const Choice&, const Choice&) = default;
+};
+
+// The last rule whose pattern matches a tensor's name decides. Rules reach only tensors that may be quantized at all
+// (preset.h), unless they name one without a wildcard.
+struct Rule {
+    std::string pattern; // glob: "blk.*.ffn_down.weight" ('*' any text, '?' one character), or "/regular expression/"
+    Choice choice;
+
+    friend bool operator==(const Rule&, const Rule&) = default;
+};
+
+struct Preset;
+
+// What the user wants, for any model: a preset's types, then rules upon them.
+struct Recipe {
+    std::string name;
+    const Preset* preset = nullptr; // null: tensors that no rule matches are stored as they are
+    std::vector<Rule> rules;
+
+    friend bool operator==(const Recipe&, const Recipe&) = default;
+};
+
+// Unknown keys, names and settings are refused with their place. Throws Error.
+Recipe recipeFromJson(std::string_view json, std::string_view source); // source: file name for messages
+std::string toJson(const Recipe& recipe);
+
+bool matches(const Rule& rule, std::string_view tensorName);
+
+// One tensor's part in a plan.
+struct PlannedTensor {
+    Choice choice;                      // format never null: of the result
+    const BlockFormat* stored;          // in the file: choice.format or its carrier
+    std::uint64_t methodBytes;          // what the method needs
+    std::uint64_t storedBytes;          // what the file takes
+    const BlockFormat* asked = nullptr; // what the preset wanted where the shape made it fall back; else null
+};
+
+// A recipe applied to a model: one choice per tensor, in the order of Model::tensors.
+struct Plan {
+    std::vector<PlannedTensor> tensors;
+    std::uint64_t methodBytes = 0;
+    std::uint64_t storedBytes = 0;
+    std::uint64_t fileBytes = 0;       // of the GGUF file that export would write, exact
+    Metadata metadata;                 // of that file
+    std::vector<std::string> warnings; // fallbacks, rules that match nothing, missing importance: a sentence each
+
+    double bitsPerWeight(const Model& model) const;       // of what the file stores
+    double methodBitsPerWeight(const Model& model) const; // of what the method needs
+};
+
+// Reads metadata only. Throws Error where a choice does not fit its tensor. calibration may be null; presets give some
+// tensors other types when there is one.
+Plan resolve(const Recipe& recipe, const Model& model, const Calibration* calibration);
+
+} // namespace quern

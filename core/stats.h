@@ -1,0 +1,39 @@
+#pragma once
+
+#include "core/progress.h"
+#include "core/tensor.h"
+
+#include <cstdint>
+
+namespace quern {
+
+struct Histogram {
+    double low = 0, high = 0;           // edges of the first and the last bin; bins are equally wide
+    std::vector<std::uint64_t> counts;  // per bin: [edge, next edge), the last one closed
+    std::uint64_t below = 0, above = 0; // finite values outside [low, high]: the tails, never dropped
+};
+
+// An input channel (column) and the largest magnitude among its weights.
+struct Channel {
+    long index;
+    float absMax;
+};
+
+// Everything the views and `stats` say of one tensor. Non-finite values are counted and left out of all else.
+struct TensorStats {
+    std::uint64_t count = 0, zeros = 0, nonFinite = 0;
+    std::uint64_t outliers = 0; // |x - mean| > 6 std
+    double min = 0, max = 0, absMax = 0;
+    double mean = 0, std = 0;                              // std: population
+    double skewness = 0, kurtosis = 0;                     // kurtosis: excess, 0 for a normal distribution
+    Histogram histogram;                                   // all finite values: [min, max]
+    Histogram centre;                                      // the central 99.9 %, tails counted; what views show first
+    std::vector<float> columnAbsMax;                       // per input channel
+    std::vector<float> rowAbsMax;                          // per output channel
+    std::vector<Channel> topChannels(std::size_t n) const; // largest first
+};
+
+// One parallel run over the tensor (two for formats wider than 16 bits), in slabs; bounded memory.
+TensorStats tensorStats(const Tensor& tensor, int bins, Progress& progress);
+
+} // namespace quern
