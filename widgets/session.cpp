@@ -10,6 +10,7 @@ void Session::setModel(std::shared_ptr<const quern::Model> model)
     m_stats.assign(tensors, nullptr);
     m_errors.assign(tensors, std::nullopt);
     m_selected = -1;
+    m_channel = -1;
     resolvePlan();
     emit modelChanged();
     emit calibrationChanged();
@@ -74,6 +75,20 @@ void Session::setError(int tensor, Error error)
 
 void Session::select(int tensor)
 {
-    if (std::exchange(m_selected, tensor) != tensor)
-        emit selectionChanged();
+    if (std::exchange(m_selected, tensor) == tensor)
+        return;
+    m_channel = -1;
+    emit selectionChanged();
+}
+
+void Session::selectChannel(long column)
+{
+    if (std::exchange(m_channel, column) != column)
+        emit channelChanged();
+}
+
+void Session::open(int tensor)
+{
+    select(tensor);
+    emit opened(tensor);
 }

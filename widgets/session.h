@@ -35,13 +35,19 @@ public:
     std::optional<Error> error(int tensor) const;
 
     int selected() const { return m_selected; } // index into model()->tensors, -1 for none
+    long channel() const { return m_channel; }  // input channel (column) pointed at in the selected tensor, -1 for none
 
     void setModel(std::shared_ptr<const quern::Model> model); // forgets calibration, measurements and selection
     void setCalibration(std::shared_ptr<const quern::Calibration> calibration);
     void setRecipe(quern::Recipe recipe); // resolves; errors of tensors whose choice changed are forgotten
     void setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats);
     void setError(int tensor, Error error);
-    void select(int tensor);
+    void select(int tensor); // and no channel
+    void selectChannel(long column);
+    // Wishes beyond one tensor: views pass on what was pointed at, whoever can act on it listens.
+    void chooseLayer(int layer) { emit layerChosen(layer); }
+    void chooseKind(const QString& kind) { emit kindChosen(kind); } // kindOf() its tensors' names
+    void open(int tensor);                                          // selects it and asks for a closer look
 
 signals:
     void modelChanged();
@@ -50,6 +56,10 @@ signals:
     void statsChanged(int tensor);
     void errorChanged(int tensor);
     void selectionChanged();
+    void channelChanged();
+    void layerChosen(int layer);
+    void kindChosen(const QString& kind);
+    void opened(int tensor); // double-click, Enter: show its matrix
 
 private:
     void resolvePlan();
@@ -62,4 +72,5 @@ private:
     std::vector<std::shared_ptr<const quern::TensorStats>> m_stats;
     std::vector<std::optional<Error>> m_errors;
     int m_selected = -1;
+    long m_channel = -1;
 };
