@@ -1,9 +1,9 @@
 #pragma once
 
-#include <concepts>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 // Marks a message for translation. Core stays free of Qt: lupdate finds the texts through
@@ -29,8 +29,8 @@ private:
 std::string
 toText(std::string_view value); // control characters and invalid UTF-8 are shown as \\xNN, long text is shortened
 std::string toText(double value);
-template <std::integral T>
-std::string toText(T value)
+template <typename T>
+requires std::is_integral_v<T> std::string toText(T value)
 {
     return std::to_string(value);
 }
