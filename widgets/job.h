@@ -17,22 +17,38 @@ class Job : public QObject {
     Q_OBJECT
 
 public:
+    using Delivery = std::function<void()>;                 // on the GUI thread
+    using Work = std::function<Delivery(quern::Progress&)>; // on a worker thread
+
     explicit Job(QObject* parent = nullptr);
     ~Job() override;
 
     // work: (quern::Progress&) -> T, on a worker thread.  done: (T) -> void, on the GUI thread.
-    template <typename Work, typename Done>
-    void start(Work work, Done done)
+    template <typename F, typename Done>
+    void start(F work, Done done)
     {
-        run([work = std::move(work),
-             done = std::move(done)](quern::Progress& progress) mutable -> std::function<void()> {
-            auto value = std::make_shared<decltype(work(progress))>(work(progress));
-            return [value, done] { done(std::move(*value)); };
-        });
+        run(joined(std::move(work), std::move(done)));
+    }
+    void run(Work work);
+
+    // Work that hands its value to done. T may be void.
+    template <typename F, typename Done>
+    static Work joined(F work, Done done)
+    {
+        return [work = std::move(work), done = std::move(done)](quern::Progress& progress) mutable -> Delivery {
+            if constexpr (std::is_void_v<decltype(work(progress))>) {
+                work(progress);
+                return [done]() mutable { done(); };
+            } else {
+                auto value = std::make_shared<decltype(work(progress))>(work(progress));
+                return [value, done]() mutable { done(std::move(*value)); };
+            }
+        };
     }
 
-    void cancel();
+    void cancel(); // returns at once; the work ends at its next check
     bool running() const { return m_current != nullptr; }
+    bool wait(int milliseconds); // for work cancelled before; false if it is still at it
 
 signals:
     void runningChanged();
@@ -41,9 +57,6 @@ signals:
 
 private:
     class Run;
-    using Delivery = std::function<void()>;
-
-    void run(std::function<Delivery(quern::Progress&)> work);
 
     QThreadPool m_pool; // one thread; its destructor waits
     std::shared_ptr<Run> m_current;

@@ -1,17 +1,36 @@
 #include "widgets/session.h"
 
+#include "widgets/text.h"
+
 #include <utility>
 
+Resolved resolved(const quern::Recipe& recipe, const quern::Model& model, const quern::Calibration* calibration)
+{
+    try {
+        return {std::make_shared<const quern::Plan>(quern::resolve(recipe, model, calibration)), {}};
+    } catch (const quern::Error& error) {
+        return {nullptr, sentence(error)};
+    }
+}
+
 void Session::setModel(std::shared_ptr<const quern::Model> model)
+{
+    Resolved plan = model ? resolved(m_recipe, *model, nullptr) : Resolved {};
+    setModel(std::move(model), m_recipe, std::move(plan));
+}
+
+void Session::setModel(std::shared_ptr<const quern::Model> model, quern::Recipe recipe, Resolved resolved)
 {
     const std::size_t tensors = model ? model->tensors.size() : 0;
     m_model = std::move(model);
     m_calibration = nullptr;
+    m_recipe = std::move(recipe);
     m_stats.assign(tensors, nullptr);
     m_errors.assign(tensors, std::nullopt);
+    m_failures.assign(tensors, QString());
     m_selected = -1;
     m_channel = -1;
-    resolvePlan();
+    take(std::move(resolved));
     emit modelChanged();
     emit calibrationChanged();
     emit recipeChanged();
@@ -22,33 +41,36 @@ void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibrati
 {
     m_calibration = std::move(calibration);
     m_errors.assign(m_errors.size(), std::nullopt);
-    resolvePlan();
+    m_failures.assign(m_failures.size(), QString());
+    if (m_model)
+        take(resolved(m_recipe, *m_model, m_calibration.get()));
     emit calibrationChanged();
     emit recipeChanged();
 }
 
 void Session::setRecipe(quern::Recipe recipe)
 {
+    Resolved plan = m_model ? resolved(recipe, *m_model, m_calibration.get()) : Resolved {};
+    setRecipe(std::move(recipe), std::move(plan));
+}
+
+void Session::setRecipe(quern::Recipe recipe, Resolved resolved)
+{
     m_recipe = std::move(recipe);
     const auto before = m_plan;
-    resolvePlan();
+    take(std::move(resolved));
     for (std::size_t i = 0; i < m_errors.size(); ++i)
-        if (!before || !m_plan || before->tensors[i].choice != m_plan->tensors[i].choice)
+        if (!before || !m_plan || before->tensors[i].choice != m_plan->tensors[i].choice) {
             m_errors[i].reset();
+            m_failures[i].clear();
+        }
     emit recipeChanged();
 }
 
-void Session::resolvePlan()
+void Session::take(Resolved resolved)
 {
-    m_plan = nullptr;
-    m_planError.clear();
-    if (!m_model)
-        return;
-    try {
-        m_plan = std::make_shared<const quern::Plan>(quern::resolve(m_recipe, *m_model, m_calibration.get()));
-    } catch (const quern::Error& error) {
-        m_planError = QString::fromUtf8(error.what());
-    }
+    m_plan = std::move(resolved.plan);
+    m_planError = std::move(resolved.error);
 }
 
 std::shared_ptr<const quern::TensorStats> Session::stats(int tensor) const
@@ -61,6 +83,11 @@ std::optional<Session::Error> Session::error(int tensor) const
     return m_errors.at(static_cast<std::size_t>(tensor));
 }
 
+const QString& Session::failure(int tensor) const
+{
+    return m_failures.at(static_cast<std::size_t>(tensor));
+}
+
 void Session::setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats)
 {
     m_stats.at(static_cast<std::size_t>(tensor)) = std::move(stats);
@@ -70,6 +97,13 @@ void Session::setStats(int tensor, std::shared_ptr<const quern::TensorStats> sta
 void Session::setError(int tensor, Error error)
 {
     m_errors.at(static_cast<std::size_t>(tensor)) = error;
+    m_failures.at(static_cast<std::size_t>(tensor)).clear();
+    emit errorChanged(tensor);
+}
+
+void Session::setFailure(int tensor, const QString& sentence)
+{
+    m_failures.at(static_cast<std::size_t>(tensor)) = sentence;
     emit errorChanged(tensor);
 }
 

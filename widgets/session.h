@@ -10,6 +10,14 @@
 #include <optional>
 #include <vector>
 
+// A recipe applied to a model: the plan, or the sentence that says why there is none.
+struct Resolved {
+    std::shared_ptr<const quern::Plan> plan; // null if it does not fit
+    QString error;
+};
+// For any thread: may take tens of milliseconds on a model with a large tokenizer.
+Resolved resolved(const quern::Recipe& recipe, const quern::Model& model, const quern::Calibration* calibration);
+
 // What the window is working on. Views read it, watch its signals, and change nothing but the selection and the recipe;
 // jobs change it through the setters. Every part is immutable once set, so jobs hold on to it without locks. GUI thread
 // only.
@@ -33,15 +41,20 @@ public:
         bool exact = false;
     };
     std::optional<Error> error(int tensor) const;
+    const QString& failure(int tensor) const; // why it could not be measured; empty if nothing went wrong
 
+    int tensorCount() const { return static_cast<int>(m_stats.size()); }
     int selected() const { return m_selected; } // index into model()->tensors, -1 for none
     long channel() const { return m_channel; }  // input channel (column) pointed at in the selected tensor, -1 for none
 
     void setModel(std::shared_ptr<const quern::Model> model); // forgets calibration, measurements and selection
+    void setModel(std::shared_ptr<const quern::Model> model, quern::Recipe recipe, Resolved resolved);
     void setCalibration(std::shared_ptr<const quern::Calibration> calibration);
     void setRecipe(quern::Recipe recipe); // resolves; errors of tensors whose choice changed are forgotten
+    void setRecipe(quern::Recipe recipe, Resolved resolved); // the same, resolved elsewhere
     void setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats);
     void setError(int tensor, Error error);
+    void setFailure(int tensor, const QString& sentence);
     void select(int tensor); // and no channel
     void selectChannel(long column);
     // Wishes beyond one tensor: views pass on what was pointed at, whoever can act on it listens.
@@ -54,7 +67,7 @@ signals:
     void calibrationChanged();
     void recipeChanged(); // plan and planError too
     void statsChanged(int tensor);
-    void errorChanged(int tensor);
+    void errorChanged(int tensor); // error or failure
     void selectionChanged();
     void channelChanged();
     void layerChosen(int layer);
@@ -62,7 +75,7 @@ signals:
     void opened(int tensor); // double-click, Enter: show its matrix
 
 private:
-    void resolvePlan();
+    void take(Resolved resolved);
 
     std::shared_ptr<const quern::Model> m_model;
     std::shared_ptr<const quern::Calibration> m_calibration;
@@ -71,6 +84,7 @@ private:
     QString m_planError;
     std::vector<std::shared_ptr<const quern::TensorStats>> m_stats;
     std::vector<std::optional<Error>> m_errors;
+    std::vector<QString> m_failures;
     int m_selected = -1;
     long m_channel = -1;
 };
