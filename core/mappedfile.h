@@ -8,6 +8,7 @@ namespace quern {
 
 // A file mapped for reading. If another program cuts the file short while it is mapped, the lost bytes read as zeros
 // and check() throws from then on; without this the kernel would end the program (SIGBUS). Thread-safe.
+// Only the program's own reads are guarded: a system call that is handed lost bytes fails with EFAULT.
 class MappedFile final : public Storage {
 public:
     static std::shared_ptr<const MappedFile>
@@ -21,11 +22,15 @@ public:
     void check() const override;
 
 private:
-    MappedFile(std::filesystem::path path, std::span<const std::byte> bytes);
+    struct Region; // what the SIGBUS handler sees of a mapping
+
+    MappedFile(std::filesystem::path path, std::span<const std::byte> bytes, int file);
+    static void install();
 
     std::filesystem::path m_path;
     std::span<const std::byte> m_bytes;
-    std::shared_ptr<std::atomic<bool>> m_lost; // set by the SIGBUS handler
+    int m_file;                 // kept open: tells whether the file has shrunk, even after it was renamed or deleted
+    Region* m_region = nullptr; // null for an empty file
 };
 
 } // namespace quern
