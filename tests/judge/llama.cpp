@@ -1,0 +1,264 @@
+#include "llama.h"
+
+#include "llamaabi.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+namespace judge {
+
+namespace {
+
+constexpr int kF32 = 0;      // ggml type
+constexpr int kError = 4;    // log level of ggml
+constexpr int kContinue = 5; // log level of ggml: goes on with the line before
+
+// What llama.cpp logged as errors since it was last emptied; written while one of its functions runs.
+std::string& complaints()
+{
+    static std::string text;
+    return text;
+}
+
+void keepErrors(int level, const char* text, void*)
+{
+    static bool keeping = false;
+    keeping = level == kError || (level == kContinue && keeping);
+    if (keeping)
+        complaints() += text;
+}
+
+// The interface, ready for a call whose failure is then explained by complaints().
+const Api& api()
+{
+    const Api& api = Api::instance();
+    if (!api.reason.empty())
+        throw std::runtime_error(api.reason);
+    complaints().clear();
+    api.setLog(keepErrors, nullptr);
+    return api;
+}
+
+[[noreturn]] void fail(const std::string& sentence)
+{
+    std::string cause = complaints();
+    while (cause.ends_with('\n'))
+        cause.pop_back();
+    std::ranges::replace(cause, '\n', ' ');
+    throw std::runtime_error(cause.empty() ? sentence : sentence + " It says: " + cause);
+}
+
+// Runs tokens through a model with an empty memory.
+class Run {
+public:
+    Run(Model* model, const RunOptions& options, std::size_t positions)
+        : m_context(nullptr, api().freeContext)
+    {
+        Params params;
+        api().contextDefaults(&params);
+        params.set(kContext, static_cast<std::uint32_t>(positions));
+        params.set(kBatch, static_cast<std::uint32_t>(positions));
+        params.set(kThreads, std::int32_t(options.threads));
+        params.set(kThreadsBatch, std::int32_t(options.threads));
+        if (options.exact) {
+            params.set(kFlashAttention, std::int32_t(0));
+            params.set(kTypeK, std::int32_t(kF32));
+            params.set(kTypeV, std::int32_t(kF32));
+        }
+        m_context.reset(api().newContext(model, params));
+        if (!m_context)
+            fail("llama.cpp cannot make a context of " + std::to_string(positions) + " tokens.");
+        m_cols = static_cast<std::size_t>(api().tokens(api().vocabulary(model)));
+    }
+
+    // Continues with these tokens; the logits of those from first on, valid until the next call.
+    Logits after(std::span<const std::int32_t> tokens, std::size_t first)
+    {
+        const std::size_t count = tokens.size();
+        Tokens ids(tokens.begin(), tokens.end());
+        Tokens positions(count);
+        std::iota(positions.begin(), positions.end(), m_position);
+        Tokens sequences(count, 1);
+        std::int32_t zero = 0;
+        std::vector<std::int32_t*> sequenceIds(count, &zero);
+        std::vector<std::int8_t> outputs(count, 0);
+        std::fill(outputs.begin() + static_cast<std::ptrdiff_t>(first), outputs.end(), std::int8_t(1));
+        const Batch batch {static_cast<std::int32_t>(count),
+                           ids.data(),
+                           nullptr,
+                           positions.data(),
+                           sequences.data(),
+                           sequenceIds.data(),
+                           outputs.data()};
+        if (api().decode(m_context.get(), batch) != 0)
+            fail("llama.cpp cannot run " + std::to_string(count) + " tokens.");
+        m_position += static_cast<std::int32_t>(count);
+        const float* logits = api().logits(m_context.get());
+        if (!logits)
+            fail("llama.cpp gives no logits.");
+        return {count - first, m_cols, {logits, logits + (count - first) * m_cols}};
+    }
+
+    void forget()
+    {
+        api().clear(api().memory(m_context.get()), true);
+        m_position = 0;
+    }
+
+private:
+    std::unique_ptr<Context, void (*)(Context*)> m_context;
+    std::size_t m_cols = 0;
+    std::int32_t m_position = 0; // tokens seen
+};
+
+// Negative logarithm of the token's probability; float and double as in llama-perplexity.
+double surprise(std::span<const float> logits, std::int32_t token)
+{
+    const float largest = *std::ranges::max_element(logits);
+    double sum = 0;
+    for (const float logit : logits)
+        sum += std::exp(logit - largest);
+    return -(logits[static_cast<std::size_t>(token)] - largest - std::log(sum));
+}
+
+void refuseUnknown(std::span<const std::int32_t> tokens, std::size_t vocabulary)
+{
+    for (const std::int32_t token : tokens)
+        if (token < 0 || static_cast<std::size_t>(token) >= vocabulary)
+            throw std::runtime_error("The vocabulary has no token " + std::to_string(token) + '.');
+}
+
+} // namespace
+
+const std::string& Llama::reason()
+{
+    return Api::instance().reason;
+}
+
+Llama::Llama(std::unique_ptr<Model, void (*)(Model*)> model, const RunOptions& options)
+    : m_model(std::move(model))
+    , m_options(options)
+{
+}
+
+Llama Llama::open(const std::string& path, const RunOptions& options)
+{
+    const Api& llama = api();
+    Params params;
+    llama.modelDefaults(&params);
+    params.set(kCheckTensors, true);
+    std::unique_ptr<Model, void (*)(Model*)> model(llama.load(path.c_str(), params), llama.freeModel);
+    if (!model)
+        fail("llama.cpp cannot load " + path + '.');
+    return {std::move(model), options};
+}
+
+std::size_t Llama::vocabulary() const
+{
+    return static_cast<std::size_t>(api().tokens(api().vocabulary(m_model.get())));
+}
+
+Tokens Llama::tokenize(std::string_view text, bool addSpecial) const
+{
+    const Vocabulary* vocabulary = api().vocabulary(m_model.get());
+    const auto length = static_cast<std::int32_t>(text.size());
+    Tokens tokens(text.size() + 2); // at most one a byte, and BOS and EOS; yet a leading space may come on top
+    const auto run = [&] {
+        return api().tokenize(vocabulary, text.data(), length, tokens.data(), static_cast<std::int32_t>(tokens.size()),
+                              addSpecial, false);
+    };
+    std::int32_t count = run();
+    if (count < 0) {
+        tokens.resize(static_cast<std::size_t>(-std::int64_t(count)));
+        count = run();
+    }
+    if (count < 0)
+        fail("llama.cpp cannot tokenize " + std::to_string(text.size()) + " bytes.");
+    tokens.resize(static_cast<std::size_t>(count));
+    return tokens;
+}
+
+std::string Llama::detokenize(std::span<const std::int32_t> tokens) const
+{
+    refuseUnknown(tokens, vocabulary());
+    const Vocabulary* vocabulary = api().vocabulary(m_model.get());
+    std::string text;
+    std::vector<char> piece(256);
+    for (const std::int32_t token : tokens) {
+        std::int32_t length
+            = api().piece(vocabulary, token, piece.data(), static_cast<std::int32_t>(piece.size()), 0, false);
+        if (length < 0) {
+            piece.resize(static_cast<std::size_t>(-length));
+            length = api().piece(vocabulary, token, piece.data(), static_cast<std::int32_t>(piece.size()), 0, false);
+        }
+        text.append(piece.data(), static_cast<std::size_t>(std::max(length, 0)));
+    }
+    return text;
+}
+
+std::string Llama::greedy(std::string_view prompt, int count) const
+{
+    Tokens next = tokenize(prompt, true);
+    if (next.empty() || count <= 0)
+        return {};
+    const Vocabulary* vocabulary = api().vocabulary(m_model.get());
+    Run run(m_model.get(), m_options, next.size() + static_cast<std::size_t>(count));
+    Tokens found;
+    while (found.size() < static_cast<std::size_t>(count)) {
+        const Logits logits = run.after(next, next.size() - 1);
+        const auto token = static_cast<std::int32_t>(std::ranges::max_element(logits.values) - logits.values.begin());
+        if (api().ends(vocabulary, token))
+            break;
+        found.push_back(token);
+        next = {token};
+    }
+    return detokenize(found);
+}
+
+Logits Llama::logits(std::span<const std::int32_t> tokens) const
+{
+    refuseUnknown(tokens, vocabulary());
+    if (tokens.empty())
+        return {0, vocabulary(), {}};
+    return Run(m_model.get(), m_options, tokens.size()).after(tokens, 0);
+}
+
+double Llama::perplexity(std::string_view text, int context, int chunks) const
+{
+    const Tokens tokens = tokenize(text, true);
+    const auto size = static_cast<std::size_t>(context);
+    if (context < 4 || tokens.size() < 2 * size)
+        throw std::runtime_error("A perplexity with chunks of " + std::to_string(context)
+                                 + " needs twice as many tokens; the text has " + std::to_string(tokens.size()) + '.');
+    const std::size_t all = tokens.size() / size;
+    const std::size_t wanted = chunks <= 0 ? all : std::min(static_cast<std::size_t>(chunks), all);
+    const Vocabulary* vocabulary = api().vocabulary(m_model.get());
+    const std::size_t first = size / 2;
+    Run run(m_model.get(), m_options, size);
+    double sum = 0;
+    for (std::size_t chunk = 0; chunk < wanted; ++chunk) {
+        Tokens part(tokens.begin() + static_cast<std::ptrdiff_t>(chunk * size),
+                    tokens.begin() + static_cast<std::ptrdiff_t>((chunk + 1) * size));
+        if (api().addsBos(vocabulary))
+            part[0] = api().bos(vocabulary);
+        run.forget();
+        const Logits logits = run.after(part, first);
+        for (std::size_t i = 0; first + i + 1 < size; ++i)
+            sum += surprise(logits.row(i), part[first + i + 1]);
+    }
+    return std::exp(sum / static_cast<double>(wanted * (size - first - 1)));
+}
+
+void quantize(const std::string& in, const std::string& out, int ftype, int threads)
+{
+    Params params;
+    api().quantizeDefaults(&params);
+    params.set(kQuantizeThreads, std::int32_t(threads));
+    params.set(kQuantizeType, std::int32_t(ftype));
+    if (api().quantize(in.c_str(), out.c_str(), &params) != 0)
+        fail("llama.cpp cannot quantize " + in + '.');
+}
+
+} // namespace judge

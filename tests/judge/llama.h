@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace judge {
+
+struct Model;
+using Tokens = std::vector<std::int32_t>;
+
+// Row-major: one row per token, one column per token of the vocabulary.
+struct Logits {
+    std::size_t rows;
+    std::size_t cols;
+    std::vector<float> values;
+
+    std::span<const float> row(std::size_t i) const { return std::span(values).subspan(i * cols, cols); }
+};
+
+// By default as llama-perplexity: keys and values rounded to F16, flash attention where the model allows it.
+struct RunOptions {
+    bool exact = false; // keys and values as F32, no flash attention (which would round them to F16 again)
+    int threads = 2;
+};
+
+// A GGUF file in llama.cpp's hands. Not for several threads at once.
+// Functions throw std::runtime_error, with a sentence, for what llama.cpp refuses. A file that is broken in a way it
+// does not expect may still end the process: for such files run the command judge.
+class Llama {
+public:
+    // False if the npm package is not installed or not the expected one; reason() is then a sentence, else empty.
+    static bool available() { return reason().empty(); }
+    static const std::string& reason();
+
+    static Llama open(const std::string& path, const RunOptions& options = {});
+
+    std::size_t vocabulary() const; // number of tokens
+
+    // addSpecial: with BOS and EOS, if the file says that the model wants them.
+    // Special tokens that are spelled out in the text are read as plain text.
+    Tokens tokenize(std::string_view text, bool addSpecial) const;
+    std::string detokenize(std::span<const std::int32_t> tokens) const; // special tokens give nothing
+
+    // The text of at most count tokens after the prompt, each the most likely one; ends early where the model ends.
+    std::string greedy(std::string_view prompt, int count) const;
+
+    Logits logits(std::span<const std::int32_t> tokens) const;
+
+    // As llama-perplexity: chunks of context tokens, the first of each replaced by BOS if the model wants one,
+    // predictions of the second half counted. The first chunks of them, or all if chunks is not positive.
+    double perplexity(std::string_view text, int context, int chunks = -1) const;
+
+private:
+    Llama(std::unique_ptr<Model, void (*)(Model*)> model, const RunOptions& options);
+
+    std::unique_ptr<Model, void (*)(Model*)> m_model;
+    RunOptions m_options;
+};
+
+// llama-quantize without options: a mix by its number (llama_ftype; Q4_K_M is 15). threads 0: as many as cores.
+void quantize(const std::string& in, const std::string& out, int ftype, int threads = 0);
+
+} // namespace judge
