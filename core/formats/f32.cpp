@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+// F32: IEEE 754 binary32, as it is.
 namespace quern {
 namespace {
 

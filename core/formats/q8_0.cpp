@@ -1,57 +1,39 @@
-#include "core/blockformat.h"
-
-#include <Eigen/Core>
+#include "core/codec.h"
 
 #include <algorithm>
-#include <cmath>
 
-// Q8_0: 32 weights, symmetric, one scale.     x = d * q,  q in [-127, 127].     8.5 bits per weight.
+// Q8_0: 32 weights, symmetric, one scale.     x = d * q,  q in [-128, 127].     8.5 bits per weight.
+// Encoders use [-127, 127]; -128 is there for whoever places it.
 namespace quern {
 namespace {
 
-constexpr int kValues = 32;
-
 struct Block {
-    Eigen::half d;
-    std::int8_t q[kValues];
+    Half d;
+    std::int8_t codes[32];
+
+    static constexpr int kValues = 32, kGroup = 32;
+    static constexpr bool kOffset = false;
+
+    Grid grid(int) const { return {d, 0.0f}; }
+    void unpack(std::int8_t* v) const { std::memcpy(v, codes, sizeof(codes)); }
+    void set(int i, int v) { codes[i] = static_cast<std::int8_t>(v); }
+    static int nearest(float t) { return static_cast<int>(roundedWithin(t, -128, 127)); }
 };
-static_assert(sizeof(Block) == 2 + kValues);
+static_assert(sizeof(Block) == 34);
 
-std::int8_t rounded(float x, float d)
+// The largest magnitude becomes 127. Eight bits are fine enough that a search gains less than rounding loses.
+void encode(const BlockFormat&, std::span<const float> x, const Fit&, std::byte* bytes)
 {
-    if (d == 0.0f)
-        return 0;
-    return static_cast<std::int8_t>(std::clamp(std::nearbyint(x / d), -127.0f, 127.0f));
-}
-
-// 8 bits are fine enough that weighting by importance changes nothing worth its time.
-void encode(const BlockFormat&, std::span<const float> x, const Fit&, std::byte* blocks)
-{
-    auto* block = reinterpret_cast<Block*>(blocks);
-    for (std::size_t c = 0; c < x.size(); c += kValues, ++block) {
-        float largest = 0.0f;
-        for (int i = 0; i < kValues; ++i)
-            largest = std::max(largest, std::abs(x[c + i]));
-        block->d = Eigen::half(largest / 127.0f);
-        for (int i = 0; i < kValues; ++i)
-            block->q[i] = rounded(x[c + i], static_cast<float>(block->d));
+    auto* block = reinterpret_cast<Block*>(bytes);
+    for (std::size_t c = 0; c < x.size(); c += Block::kValues, ++block) {
+        std::uint32_t largest = 0; // bits of magnitudes sort like the magnitudes
+        for (std::size_t i = 0; i < Block::kValues; ++i)
+            largest = std::max(largest, std::bit_cast<std::uint32_t>(x[c + i]) & 0x7FFFFFFFu);
+        block->d = finiteHalf(std::bit_cast<float>(largest) / 127.0f);
+        const float d = block->d, codesPerUnit = d == 0.0f ? 0.0f : 1.0f / d;
+        for (std::size_t i = 0; i < Block::kValues; ++i)
+            block->codes[i] = static_cast<std::int8_t>(roundedWithin(x[c + i] * codesPerUnit, -127, 127));
     }
-}
-
-void decode(const BlockFormat&, const std::byte* blocks, std::span<float> x)
-{
-    const auto* block = reinterpret_cast<const Block*>(blocks);
-    for (std::size_t c = 0; c < x.size(); c += kValues, ++block)
-        for (int i = 0; i < kValues; ++i)
-            x[c + i] = static_cast<float>(block->d) * block->q[i];
-}
-
-void place(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
-{
-    auto& block = *reinterpret_cast<Block*>(bytes);
-    const auto d = static_cast<float>(block.d);
-    block.q[first] = rounded(x[0], d);
-    x[0] = d * block.q[first];
 }
 
 } // namespace
@@ -59,10 +41,10 @@ void place(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
 extern const BlockFormat q8_0;
 constinit const BlockFormat q8_0 {.name = "Q8_0",
                                   .id = 8,
-                                  .values = kValues,
+                                  .values = Block::kValues,
                                   .bytes = sizeof(Block),
                                   .encode = encode,
-                                  .decode = decode,
-                                  .place = place};
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,0 +1,93 @@
+#pragma once
+
+#include "core/blockformat.h"
+#include "core/stored.h"
+
+#include <array>
+
+namespace quern {
+
+// What most formats have in common: blocks of groups, each with a grid of its own, a code for every value.
+//     x = grid.scale * value + grid.offset,   value: the small integer that the code stands for
+// A Block of such a format has
+//     kValues, kGroup        values in a block, in a group
+//     kOffset                false: the offset is always 0 and is not added (-0 stays -0)
+//     Grid grid(int g)       of group g
+//     void unpack(int8_t* v) the integers of all values
+//     void set(int i, int v) stores the integer of value i
+//     int nearest(float t)   static: the integer nearest to t that a code can stand for
+// and no alignment.
+struct Grid {
+    float scale, offset;
+};
+
+// The position of x in units of the grid. A scale of 0 puts all values on the same point.
+inline float position(const Grid& grid, float x)
+{
+    return grid.scale == 0.0f ? 0.0f : (x - grid.offset) / grid.scale;
+}
+
+// Nearest integer, ties to even, within [low, high]; not a number counts as low.
+constexpr float roundedWithin(float t, float low, float high)
+{
+    constexpr float kShift = 12582912.0f; // 1.5 * 2^23: floats of this size are integers
+    const float above = t > low ? t : low;
+    const float within = above < high ? above : high;
+    return (within + kShift) - kShift;
+}
+
+template <typename Block>
+float pointOf(const Grid& grid, int value)
+{
+    const float scaled = grid.scale * static_cast<float>(value);
+    if constexpr (Block::kOffset)
+        return scaled + grid.offset;
+    else
+        return scaled;
+}
+
+template <typename Block>
+void decodeBlocks(const BlockFormat&, const std::byte* bytes, std::span<float> x)
+{
+    static_assert(alignof(Block) == 1);
+    const auto* block = reinterpret_cast<const Block*>(bytes);
+    std::array<std::int8_t, Block::kValues> values;
+    for (std::size_t c = 0; c < x.size(); c += Block::kValues, ++block) {
+        block->unpack(values.data());
+        for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
+            const Grid grid = block->grid(g);
+            const std::int8_t* v = values.data() + g * Block::kGroup;
+            float* out = x.data() + c + g * Block::kGroup;
+            for (int i = 0; i < Block::kGroup; ++i)
+                out[i] = pointOf<Block>(grid, v[i]);
+        }
+    }
+}
+
+template <typename Block>
+void placeCode(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
+{
+    auto& block = *reinterpret_cast<Block*>(bytes);
+    const Grid grid = block.grid(first / Block::kGroup);
+    const int value = Block::nearest(position(grid, x[0]));
+    block.set(first, value);
+    x[0] = pointOf<Block>(grid, value);
+}
+
+// Codes lie at both ends of a byte in many formats: value i of 32 in nibble i / 16 of byte i % 16.
+inline int nibble(const std::uint8_t* bytes, int i)
+{
+    return bytes[i % 16] >> (i / 16 * 4) & 15;
+}
+
+inline void setBits(std::uint8_t& byte, int shift, int mask, int value)
+{
+    byte = static_cast<std::uint8_t>((byte & ~(mask << shift)) | (value & mask) << shift);
+}
+
+inline void setNibble(std::uint8_t* bytes, int i, int value)
+{
+    setBits(bytes[i % 16], i / 16 * 4, 15, value);
+}
+
+} // namespace quern

@@ -1,0 +1,40 @@
+#include "core/codec.h"
+#include "core/iq4.h"
+
+// IQ4_XS: 256 weights in 8 groups.     x = d * s * table[q],  q in [0, 15], s in [-32, 31].     4.25 bits per weight.
+// s + 32 of group g: four bits in half g % 2 of low[g / 2], two at 2 * g of `high`. Codes: 16 bytes a group, as in
+// Q4_0.
+namespace quern {
+namespace {
+
+struct Block {
+    Half d;
+    Stored<std::uint16_t> high;
+    std::uint8_t low[4];
+    std::uint8_t codes[128];
+
+    static constexpr int kValues = 256, kGroup = 32;
+    static constexpr bool kOffset = false;
+
+    Grid grid(int g) const
+    {
+        const int s = (low[g / 2] >> (g % 2 * 4) & 15) | (high >> (2 * g) & 3) << 4;
+        return {d * static_cast<float>(s - 32), 0.0f};
+    }
+    void unpack(std::int8_t* v) const
+    {
+        for (int i = 0; i < kValues; ++i)
+            v[i] = kIq4Values[nibble(codes + i / 32 * 16, i % 32)];
+    }
+    void set(int i, int v) { setNibble(codes + i / 32 * 16, i % 32, nearestIq4(static_cast<float>(v))); }
+    static int nearest(float t) { return kIq4Values[nearestIq4(t)]; }
+};
+static_assert(sizeof(Block) == 136);
+
+} // namespace
+
+extern const BlockFormat iq4_xs;
+constinit const BlockFormat iq4_xs {
+    .name = "IQ4_XS", .id = 23, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+
+} // namespace quern

@@ -1,0 +1,42 @@
+#include "core/codec.h"
+#include "core/fp4.h"
+
+// NVFP4: 64 weights in 4 groups.     x = E4M3(s) * E2M1(q).     4.5 bits per weight.
+// s has no sign; 0x7F, not a number, counts as 0, as in ggml. Codes: 8 bytes a group, weight i < 8 in the low half of
+// byte i, weight i + 8 in its high half. A scale of the whole tensor, where there is one, lies in a tensor of its own.
+namespace quern {
+namespace {
+
+struct Block {
+    std::uint8_t scales[4];
+    std::uint8_t codes[32];
+
+    static constexpr int kValues = 64, kGroup = 16;
+    static constexpr bool kOffset = false;
+
+    Grid grid(int g) const // half the scale, as the table has twice the values
+    {
+        const int s = scales[g], exponent = s >> 3 & 15, mantissa = s & 7;
+        if (s == 0 || s == 0x7F)
+            return {0.0f, 0.0f};
+        const int times512 = exponent == 0 ? mantissa : (8 + mantissa) << (exponent - 1);
+        return {static_cast<float>(times512) * 0x1p-10f, 0.0f};
+    }
+    void unpack(std::int8_t* v) const
+    {
+        for (int g = 0; g < 4; ++g)
+            for (int i = 0; i < 8; ++i) {
+                v[16 * g + i] = kTwiceE2M1[codes[8 * g + i] & 15];
+                v[16 * g + i + 8] = kTwiceE2M1[codes[8 * g + i] >> 4];
+            }
+    }
+};
+static_assert(sizeof(Block) == 36);
+
+} // namespace
+
+extern const BlockFormat nvfp4;
+constinit const BlockFormat nvfp4 {
+    .name = "NVFP4", .id = 40, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+
+} // namespace quern

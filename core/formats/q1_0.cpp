@@ -1,0 +1,30 @@
+#include "core/codec.h"
+
+// Q1_0: 128 weights, one scale.     x = d or -d.     1.125 bits per weight.
+// Bit i % 8 of byte i / 8: 1 is d.
+namespace quern {
+namespace {
+
+struct Block {
+    Half d;
+    std::uint8_t bits[16];
+
+    static constexpr int kValues = 128, kGroup = 128;
+    static constexpr bool kOffset = false;
+
+    Grid grid(int) const { return {d, 0.0f}; }
+    void unpack(std::int8_t* v) const
+    {
+        for (int i = 0; i < kValues; ++i)
+            v[i] = static_cast<std::int8_t>((bits[i / 8] >> (i % 8) & 1) * 2 - 1);
+    }
+};
+static_assert(sizeof(Block) == 18);
+
+} // namespace
+
+extern const BlockFormat q1_0;
+constinit const BlockFormat q1_0 {
+    .name = "Q1_0", .id = 41, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+
+} // namespace quern

@@ -1,0 +1,38 @@
+#include "core/codec.h"
+
+// Q2_K: 256 weights in 16 groups.     x = d * s * q - dmin * m,  q in [0, 3], s and m in [0, 15].     2.625 bits per
+// weight. Weight i has two bits at 2 * (i % 128 / 32) of byte i / 128 * 32 + i % 32; a group's s is the low half of its
+// byte.
+namespace quern {
+namespace {
+
+struct Block {
+    std::uint8_t scales[16];
+    std::uint8_t codes[64];
+    Half d, dmin;
+
+    static constexpr int kValues = 256, kGroup = 16;
+    static constexpr bool kOffset = true;
+
+    Grid grid(int g) const
+    {
+        return {d * static_cast<float>(scales[g] & 15), -(dmin * static_cast<float>(scales[g] >> 4))};
+    }
+    void unpack(std::int8_t* v) const
+    {
+        for (int part = 0; part < 8; ++part)
+            for (int i = 0; i < 32; ++i)
+                v[32 * part + i] = static_cast<std::int8_t>(codes[part / 4 * 32 + i] >> (part % 4 * 2) & 3);
+    }
+    void set(int i, int v) { setBits(codes[i / 128 * 32 + i % 32], i % 128 / 32 * 2, 3, v); }
+    static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 3)); }
+};
+static_assert(sizeof(Block) == 84);
+
+} // namespace
+
+extern const BlockFormat q2_k;
+constinit const BlockFormat q2_k {
+    .name = "Q2_K", .id = 10, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+
+} // namespace quern

@@ -1,0 +1,39 @@
+#include "core/sixbits.h"
+
+// Q4_K: 256 weights in 8 groups.     x = d * s * q - dmin * m,  q in [0, 15], s and m in [0, 63].     4.5 bits per
+// weight. Weight i in half i % 64 / 32 of byte i / 64 * 32 + i % 32.
+namespace quern {
+namespace {
+
+struct Block {
+    Half d, dmin;
+    SixBits scales;
+    std::uint8_t codes[128];
+
+    static constexpr int kValues = 256, kGroup = 32;
+    static constexpr bool kOffset = true;
+
+    Grid grid(int g) const
+    {
+        return {d * static_cast<float>(scales.scale(g)), -(dmin * static_cast<float>(scales.minimum(g)))};
+    }
+    void unpack(std::int8_t* v) const
+    {
+        for (int part = 0; part < 4; ++part)
+            for (int i = 0; i < 32; ++i) {
+                v[64 * part + i] = static_cast<std::int8_t>(codes[32 * part + i] & 15);
+                v[64 * part + i + 32] = static_cast<std::int8_t>(codes[32 * part + i] >> 4);
+            }
+    }
+    void set(int i, int v) { setBits(codes[i / 64 * 32 + i % 32], i % 64 / 32 * 4, 15, v); }
+    static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
+};
+static_assert(sizeof(Block) == 144);
+
+} // namespace
+
+extern const BlockFormat q4_k;
+constinit const BlockFormat q4_k {
+    .name = "Q4_K", .id = 12, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+
+} // namespace quern

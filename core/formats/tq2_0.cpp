@@ -1,0 +1,31 @@
+#include "core/codec.h"
+
+// TQ2_0: 256 ternary weights, one scale.     x = d * (q - 1),  q in [0, 2]; 3 is never written.     2.0625 bits per
+// weight. Bits lie as in Q2_K.
+namespace quern {
+namespace {
+
+struct Block {
+    std::uint8_t codes[64];
+    Half d;
+
+    static constexpr int kValues = 256, kGroup = 256;
+    static constexpr bool kOffset = false;
+
+    Grid grid(int) const { return {d, 0.0f}; }
+    void unpack(std::int8_t* v) const
+    {
+        for (int part = 0; part < 8; ++part)
+            for (int i = 0; i < 32; ++i)
+                v[32 * part + i] = static_cast<std::int8_t>((codes[part / 4 * 32 + i] >> (part % 4 * 2) & 3) - 1);
+    }
+};
+static_assert(sizeof(Block) == 66);
+
+} // namespace
+
+extern const BlockFormat tq2_0;
+constinit const BlockFormat tq2_0 {
+    .name = "TQ2_0", .id = 35, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+
+} // namespace quern
