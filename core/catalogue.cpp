@@ -16,6 +16,7 @@ extern const BlockFormat q2_k, q3_k, q4_k, q5_k, q6_k, q8_k;
 extern const BlockFormat iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs;
 extern const BlockFormat f8_e4m3, f8_e5m2, u8, u16, u32, u64, truth;
 extern const Quantizer nearest;
+extern const Container ggufContainer;
 
 std::span<const BlockFormat* const> blockFormats()
 {
@@ -38,7 +39,8 @@ std::span<const Quantizer* const> quantizers()
 
 std::span<const Container* const> containers()
 {
-    return {};
+    static constexpr std::array all {&ggufContainer};
+    return all;
 }
 
 std::span<const Architecture* const> architectures()

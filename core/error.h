@@ -43,4 +43,11 @@ template <typename... Args>
     throw Error(text, {toText(args)...});
 }
 
+// The same as a text, for what is odd but no error.
+template <typename... Args>
+std::string sentence(const char* text, const Args&... args)
+{
+    return Error(text, {toText(args)...}).what();
+}
+
 } // namespace quern

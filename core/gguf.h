@@ -4,6 +4,29 @@
 
 namespace quern::gguf {
 
+constexpr std::uint32_t kDefaultAlignment = 32;
+constexpr std::size_t kLongestName = 63; // bytes of a tensor's name; ggml has 64 with the final zero
+constexpr std::size_t kMostDimensions = 4;
+
+// What a GGUF file (version 2 or 3) says before its data, all of it checked against the file.
+struct Directory {
+    std::uint32_t version = 0;
+    Metadata metadata;
+    std::vector<Tensor> tensors;       // their bytes are views of the file
+    std::uint64_t dataBegin = 0;       // first byte behind the tensor directory, aligned
+    std::vector<std::string> warnings; // tolerable oddities, a sentence each
+};
+
+// source: name of the file for messages. Throws Error.
+Directory directory(std::span<const std::byte> file, std::string_view source);
+
+// Checks that the metadata agree with each other and with the tensors: what llama.cpp would trip over is an Error, the
+// rest becomes a warning of the model. source: as above.
+void checkMeaning(Model& model, std::string_view source);
+
+// general.alignment, or the default. Throws Error if it is no power of two from 8 bytes to 1 MiB.
+std::uint32_t alignment(const Metadata& metadata, std::string_view source);
+
 // Where everything of a GGUF file (version 3) lies, known before any weight is read.
 struct Layout {
     std::vector<std::byte> header;      // up to the first tensor's first byte, padding included

@@ -1,0 +1,107 @@
+#include "core/nonfinite.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace quern {
+namespace {
+
+// Bytes looked at in all: floats by their exponent bits at several GiB/s, others by decoding at some 100 MiB/s.
+constexpr std::uint64_t kFloatBytes = 32 << 20;
+constexpr std::uint64_t kBlockBytes = 4 << 20;
+constexpr std::uint64_t kPiece = 32 << 10; // bytes side by side, enough to be worth a page fault
+
+template <typename Word>
+long withFullExponent(std::span<const std::byte> bytes, Word exponent)
+{
+    long n = 0;
+    for (std::size_t i = 0; i + sizeof(Word) <= bytes.size(); i += sizeof(Word)) {
+        Word word;
+        std::memcpy(&word, bytes.data() + i, sizeof word);
+        n += (word & exponent) == exponent;
+    }
+    return n;
+}
+
+long decodedNonFinite(const BlockFormat& format, std::span<const std::byte> bytes)
+{
+    constexpr std::size_t kBlocks = 64;
+    const auto blockBytes = static_cast<std::size_t>(format.bytes), values = static_cast<std::size_t>(format.values);
+    std::vector<float> x(kBlocks * values);
+    long n = 0;
+    for (std::size_t i = 0; i + blockBytes <= bytes.size(); i += kBlocks * blockBytes) {
+        const std::size_t blocks = std::min(kBlocks, (bytes.size() - i) / blockBytes);
+        const std::span part = std::span(x).first(blocks * values);
+        format.decode(format, bytes.data() + i, part);
+        n += std::ranges::count_if(part, [](float v) { return !std::isfinite(v); });
+    }
+    return n;
+}
+
+long nonFinite(const BlockFormat& format, std::span<const std::byte> bytes)
+{
+    if (format.name == "F32")
+        return withFullExponent<std::uint32_t>(bytes, 0x7F800000);
+    if (format.name == "F16")
+        return withFullExponent<std::uint16_t>(bytes, 0x7C00);
+    if (format.name == "BF16")
+        return withFullExponent<std::uint16_t>(bytes, 0x7F80);
+    if (format.name == "F64")
+        return withFullExponent<std::uint64_t>(bytes, 0x7FF0000000000000);
+    return decodedNonFinite(format, bytes);
+}
+
+// Number of weights that are not finite among `share` bytes of the tensor, in pieces at even distances.
+long sampledNonFinite(const Tensor& tensor, std::uint64_t share)
+{
+    const auto block = static_cast<std::uint64_t>(tensor.format->bytes);
+    const std::uint64_t blocks = tensor.bytes.size() / block;
+    const std::uint64_t wanted = std::min(blocks, std::max<std::uint64_t>(share / block, 1));
+    if (wanted == blocks)
+        return nonFinite(*tensor.format, tensor.bytes);
+    const std::uint64_t pieceBlocks = std::clamp<std::uint64_t>(kPiece / block, 1, wanted);
+    const std::uint64_t pieces = wanted / pieceBlocks;
+    long n = 0;
+    for (std::uint64_t i = 0; i < pieces; ++i) {
+        const std::uint64_t first = i * (blocks - pieceBlocks) / std::max<std::uint64_t>(pieces - 1, 1);
+        n += nonFinite(*tensor.format, tensor.bytes.subspan(first * block, pieceBlocks * block));
+    }
+    return n;
+}
+
+bool isFloat(const Tensor& tensor)
+{
+    return tensor.format->values == 1;
+}
+
+} // namespace
+
+void warnOfNonFinite(Model& model)
+{
+    std::uint64_t floatBytes = 0, blockBytes = 0;
+    for (const Tensor& tensor : model.tensors)
+        (isFloat(tensor) ? floatBytes : blockBytes) += tensor.bytes.size();
+    const Tensor* first = nullptr;
+    long tensors = 0, weights = 0;
+    for (const Tensor& tensor : model.tensors) {
+        const std::uint64_t limit = isFloat(tensor) ? kFloatBytes : kBlockBytes;
+        const std::uint64_t all = isFloat(tensor) ? floatBytes : blockBytes;
+        const std::uint64_t share = all <= limit ? tensor.bytes.size() : limit / model.tensors.size();
+        if (tensor.bytes.empty() || tensor.format->values == 0)
+            continue;
+        const long n = sampledNonFinite(tensor, share);
+        first = n > 0 && !first ? &tensor : first;
+        tensors += n > 0;
+        weights += n;
+    }
+    model.check();
+    if (first)
+        model.warnings.push_back(
+            sentence(QUERN_TEXT("core",
+                                "Among the weights looked at on opening, %1 in %2 tensors (%3 is the first) are NaN or "
+                                "infinite. The model may be damaged."),
+                     weights, tensors, first->name));
+}
+
+} // namespace quern
