@@ -39,8 +39,23 @@ long decodedNonFinite(const BlockFormat& format, std::span<const std::byte> byte
     return n;
 }
 
+// The scales of four-bit floats have codes for "not a number" that decoders, as ggml's, take for numbers.
+// scales: bytes at the start of each block.
+long withScale(const BlockFormat& format, std::span<const std::byte> bytes, std::size_t scales, std::byte notANumber)
+{
+    long n = 0;
+    for (std::size_t i = 0; i + static_cast<std::size_t>(format.bytes) <= bytes.size();
+         i += static_cast<std::size_t>(format.bytes))
+        n += std::ranges::count(bytes.subspan(i, scales), notANumber);
+    return n * format.values / static_cast<long>(scales);
+}
+
 long nonFinite(const BlockFormat& format, std::span<const std::byte> bytes)
 {
+    if (format.name == "MXFP4")
+        return withScale(format, bytes, 1, std::byte {0xFF});
+    if (format.name == "NVFP4")
+        return withScale(format, bytes, 4, std::byte {0x7F});
     if (format.name == "F32")
         return withFullExponent<std::uint32_t>(bytes, 0x7F800000);
     if (format.name == "F16")
