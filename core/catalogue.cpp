@@ -16,7 +16,7 @@ extern const BlockFormat q2_k, q3_k, q4_k, q5_k, q6_k, q8_k;
 extern const BlockFormat iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs;
 extern const BlockFormat f8_e4m3, f8_e5m2, u8, u16, u32, u64, truth;
 extern const Quantizer nearest;
-extern const Container ggufContainer;
+extern const Container ggufContainer, huggingFaceContainer;
 
 std::span<const BlockFormat* const> blockFormats()
 {
@@ -39,7 +39,7 @@ std::span<const Quantizer* const> quantizers()
 
 std::span<const Container* const> containers()
 {
-    static constexpr std::array all {&ggufContainer};
+    static constexpr std::array all {&huggingFaceContainer, &ggufContainer};
     return all;
 }
 
