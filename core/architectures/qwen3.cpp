@@ -1,0 +1,43 @@
+#include "core/hyperparameters.h"
+
+#include <array>
+
+namespace quern {
+namespace {
+
+constexpr std::array<std::string_view, 1> kHuggingFace {"Qwen3ForCausalLM"};
+
+constexpr std::array<TensorRole, 14> kTensors {{
+    {"token_embd.weight", "model.embed_tokens.weight", "embedding", Size::Vocabulary, Size::Embedding},
+    {"blk.{}.attn_norm.weight", "model.layers.{}.input_layernorm.weight", "norm", Size::Embedding},
+    {"blk.{}.attn_q.weight", "model.layers.{}.self_attn.q_proj.weight", "attention", Size::Heads, Size::Embedding},
+    {"blk.{}.attn_k.weight", "model.layers.{}.self_attn.k_proj.weight", "attention", Size::KvHeads, Size::Embedding},
+    {"blk.{}.attn_v.weight", "model.layers.{}.self_attn.v_proj.weight", "attention", Size::KvHeads, Size::Embedding},
+    {"blk.{}.attn_q_norm.weight", "model.layers.{}.self_attn.q_norm.weight", "norm", Size::Head},
+    {"blk.{}.attn_k_norm.weight", "model.layers.{}.self_attn.k_norm.weight", "norm", Size::Head},
+    {"blk.{}.attn_output.weight", "model.layers.{}.self_attn.o_proj.weight", "attention", Size::Embedding, Size::Heads},
+    {"blk.{}.ffn_norm.weight", "model.layers.{}.post_attention_layernorm.weight", "norm", Size::Embedding},
+    {"blk.{}.ffn_gate.weight", "model.layers.{}.mlp.gate_proj.weight", "feed forward", Size::FeedForward,
+     Size::Embedding},
+    {"blk.{}.ffn_up.weight", "model.layers.{}.mlp.up_proj.weight", "feed forward", Size::FeedForward, Size::Embedding},
+    {"blk.{}.ffn_down.weight", "model.layers.{}.mlp.down_proj.weight", "feed forward", Size::Embedding,
+     Size::FeedForward},
+    {"output_norm.weight", "model.norm.weight", "norm", Size::Embedding},
+    {"output.weight", "lm_head.weight", "output", Size::Vocabulary, Size::Embedding},
+}};
+
+Description describe(const Config& config)
+{
+    Describer describer("qwen3", config, {.headSize = 128});
+    describer.rope(Rope::read(config, 10000));
+    describer.windowUnused(false);
+    return std::move(describer.description);
+}
+
+} // namespace
+
+// Qwen 3, without experts.
+extern const Architecture qwen3;
+constinit const Architecture qwen3 {"qwen3", kHuggingFace, kTensors, describe};
+
+} // namespace quern
