@@ -17,6 +17,7 @@ extern const BlockFormat iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, i
 extern const BlockFormat f8_e4m3, f8_e5m2, u8, u16, u32, u64, truth;
 extern const Quantizer nearest;
 extern const Container ggufContainer, huggingFaceContainer;
+extern const Architecture llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3;
 
 std::span<const BlockFormat* const> blockFormats()
 {
@@ -45,7 +46,8 @@ std::span<const Container* const> containers()
 
 std::span<const Architecture* const> architectures()
 {
-    return {};
+    static constexpr std::array all {&llama, &qwen2, &qwen3, &gemma, &gemma2, &gemma3, &phi3};
+    return all;
 }
 
 namespace {

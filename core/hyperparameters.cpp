@@ -152,6 +152,21 @@ void Describer::windowUnused(bool byDefault)
                      m_config.source(), window, m_family));
 }
 
+void Describer::attentionScale(std::int64_t largest)
+{
+    const char* key = "query_pre_attn_scalar";
+    const bool isLargest = m_config.integer("num_hidden_layers") == largest;
+    const std::int64_t applied
+        = isLargest ? m_config.integer("hidden_size") / m_config.integer("num_attention_heads") : m_headSize;
+    if (m_config.number(key, static_cast<double>(applied)) != static_cast<double>(applied))
+        description.obstacle.emplace(
+            QUERN_TEXT(
+                "core",
+                "%1 scales attention by %2 (query_pre_attn_scalar); llama.cpp takes %3 in such a model and would "
+                "compute something else. It cannot be exported as GGUF."),
+            std::vector<std::string> {m_config.source(), toText(m_config.number(key)), toText(applied)});
+}
+
 std::vector<float> llama3Factors(const Rope& rope, const Config& config, std::int64_t headSize)
 {
     const Config& parameters = *rope.parameters;

@@ -45,6 +45,10 @@ public:
     // byDefault: whether it asks by naming sliding_window alone.
     void windowUnused(bool byDefault);
 
+    // llama.cpp scales Gemma's attention by the size of a head, and in models of `largest` layers by that of the
+    // embedding over the heads. An obstacle where config.json asks for something else (query_pre_attn_scalar).
+    void attentionScale(std::int64_t largest);
+
     std::int64_t headSize() const { return m_headSize; }
     const Config& config() const { return m_config; }
 

@@ -23,13 +23,17 @@ long Tensor::count() const
     return rows() * cols();
 }
 
+long storedRow(long row, long headRows)
+{
+    if (headRows == 0)
+        return row;
+    const long head = row / headRows, within = row % headRows;
+    return head * headRows + within % 2 * (headRows / 2) + within / 2;
+}
+
 const std::byte* Tensor::row(long row) const
 {
-    if (headRows > 0) {
-        const long head = row / headRows, within = row % headRows;
-        row = head * headRows + within % 2 * (headRows / 2) + within / 2;
-    }
-    return bytes.data() + static_cast<std::size_t>(row) * rowBytes();
+    return bytes.data() + static_cast<std::size_t>(storedRow(row, headRows)) * rowBytes();
 }
 
 void decodeRows(const Tensor& tensor, long first, long n, float* out)

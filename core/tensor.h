@@ -30,6 +30,9 @@ struct Tensor {
     const std::byte* row(long row) const; // where row `row` begins
 };
 
+// Where Hugging Face stores GGUF's row `row`; headRows 0: at the same place.
+long storedRow(long row, long headRows);
+
 // Decodes rows [first, first + n) into out: n x cols(), row-major.
 void decodeRows(const Tensor& tensor, long first, long n, float* out);
 Matrix decoded(const Tensor& tensor); // rows() x cols(); for tensors known to be small, and tests

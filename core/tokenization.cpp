@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 namespace quern {
 namespace {
@@ -133,8 +134,9 @@ void describeSpecial(const Files& files, const Config& config, const Vocabulary&
             eos = id;
     }
     if (!eos)
-        warnings.emplace_back("Neither tokenizer_config.json nor config.json names a token that ends a text "
-                              "(eos_token); llama.cpp will assume one.");
+        warnings.emplace_back(QUERN_TEXT("core",
+                                         "Neither tokenizer_config.json nor config.json names a token that ends a text "
+                                         "(eos_token); llama.cpp will assume one."));
     const std::string none;
     if (const auto value = adds("bos", files.file ? files.file->first : none, files, vocabulary, bos))
         metadata.set("tokenizer.ggml.add_bos_token", *value);
@@ -147,8 +149,10 @@ void describeSpecial(const Files& files, const Config& config, const Vocabulary&
 void describeChat(const TokenizerConfig& config, Metadata& metadata)
 {
     std::vector<std::string> names;
-    for (const auto& [name, text] : config.chatTemplates) {
+    for (auto [name, text] : config.chatTemplates) {
         const bool isDefault = name == "default";
+        std::ranges::replace_if(
+            name, [](unsigned char c) { return c >= 0x80 || !std::isalnum(c); }, '_');
         metadata.set(isDefault ? "tokenizer.chat_template" : "tokenizer.chat_template." + name, text);
         if (!isDefault)
             names.push_back(name);

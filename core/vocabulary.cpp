@@ -82,9 +82,11 @@ public:
     Vocabulary finished(std::vector<std::string>& warnings)
     {
         if (m_beyond > 0)
-            warnings.push_back("The tokenizer has " + toText(m_beyond) + " tokens beyond the embedding's "
-                               + toText(m_taken.size()) + " rows, the first being \"" + toText(m_firstBeyond)
-                               + "\". The model cannot have learned them; they are left out.");
+            warnings.push_back(sentence(
+                QUERN_TEXT("core",
+                           "The tokenizer has %1 tokens beyond the embedding's %2 rows, the first being \"%3\". "
+                           "The model cannot have learned them; they are left out."),
+                m_beyond, m_taken.size(), m_firstBeyond));
         for (std::size_t i = 0; i < m_taken.size(); ++i)
             if (!m_taken[i])
                 vocabulary.tokens[i] = "[PAD" + std::to_string(i) + "]";
@@ -206,9 +208,11 @@ Vocabulary byteLevelVocabulary(const TokenizerFile& file, std::size_t rows, std:
     slots.vocabulary.pre = preTokenizerName(file);
     if (slots.vocabulary.pre.empty()) {
         slots.vocabulary.pre = "default";
-        warnings.push_back("tokenizer.json splits text in a way that is not known here. llama.cpp will use its default "
-                           "instead (tokenizer.ggml.pre), so that some texts may become other tokens than the model "
-                           "has learned.");
+        warnings.emplace_back(
+            QUERN_TEXT("core",
+                       "tokenizer.json splits text in a way that is not known here. llama.cpp will use its default "
+                       "instead (tokenizer.ggml.pre), so that some texts may become other tokens than the model has "
+                       "learned."));
     }
     return slots.finished(warnings);
 }
@@ -220,9 +224,10 @@ Vocabulary sentencePieceVocabulary(const TokenizerFile* file, const SentencePiec
     Slots slots("llama", rows);
     slots.vocabulary.pre = "default";
     if (file && pieces && !agree(*file, *pieces)) {
-        warnings.push_back(
-            "tokenizer.model and tokenizer.json number their tokens differently. tokenizer.json is used, "
-            "with scores by the order of its merges.");
+        warnings.emplace_back(QUERN_TEXT(
+            "core",
+            "tokenizer.model and tokenizer.json number their tokens differently. tokenizer.json is used, with "
+            "scores by the order of its merges."));
         pieces = nullptr;
     }
     if (pieces) {
@@ -230,6 +235,10 @@ Vocabulary sentencePieceVocabulary(const TokenizerFile* file, const SentencePiec
             const auto& [text, score, type] = pieces->pieces[i];
             slots.put(static_cast<std::int64_t>(i), text, type, score);
         }
+        if (file)
+            for (const auto& [text, id] : file->vocabulary)
+                if (id >= static_cast<std::int64_t>(pieces->pieces.size()))
+                    slots.put(id, text, TokenType::Normal, kAddedScore);
     } else {
         putFile(*file, slots);
     }

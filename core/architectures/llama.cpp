@@ -44,7 +44,6 @@ Description describe(const Config& config)
 {
     Describer describer("llama", config);
     describer.integer("rope.dimension_count", describer.headSize());
-    describer.integer("vocab_size", config.positive("vocab_size"));
     Rope rope = Rope::read(config, 10000);
     if (rope.type == "llama3") {
         describer.description.vectors.push_back(
