@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 #include "core/iq4.h"
 
 // IQ4_NL: 32 weights, one scale, of either sign.     x = d * table[q],  q in [0, 15].     4.5 bits per weight.
@@ -21,13 +21,19 @@ struct Block {
     }
     void set(int i, int v) { setNibble(codes, i, nearestIq4(static_cast<float>(v))); }
     static int nearest(float t) { return kIq4Values[nearestIq4(t)]; }
+    void fit(const Sample& sample) { d = fitScale(sample, kIq4Codes); }
 };
 static_assert(sizeof(Block) == 18);
 
 } // namespace
 
 extern const BlockFormat iq4_nl;
-constinit const BlockFormat iq4_nl {
-    .name = "IQ4_NL", .id = 20, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat iq4_nl {.name = "IQ4_NL",
+                                    .id = 20,
+                                    .values = Block::kValues,
+                                    .bytes = sizeof(Block),
+                                    .encode = encodeBlocks<Block>,
+                                    .decode = decodeBlocks<Block>,
+                                    .place = placeCode<Block>};
 
 } // namespace quern

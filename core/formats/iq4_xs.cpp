@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 #include "core/iq4.h"
 
 // IQ4_XS: 256 weights in 8 groups.     x = d * s * table[q],  q in [0, 15], s in [-32, 31].     4.25 bits per weight.
@@ -28,13 +28,29 @@ struct Block {
     }
     void set(int i, int v) { setNibble(codes + i / 32 * 16, i % 32, nearestIq4(static_cast<float>(v))); }
     static int nearest(float t) { return kIq4Values[nearestIq4(t)]; }
+    void fit(const Sample& sample)
+    {
+        const ScaleSet best = fitScales(sample, kGroup, kIq4Codes, {-32, 31});
+        d = best.d;
+        int top = 0;
+        for (std::size_t g = 0; g < 8; ++g) {
+            setBits(low[g / 2], static_cast<int>(g % 2 * 4), 15, best.scale[g] + 32);
+            top |= ((best.scale[g] + 32) >> 4) << (2 * g);
+        }
+        high = static_cast<std::uint16_t>(top);
+    }
 };
 static_assert(sizeof(Block) == 136);
 
 } // namespace
 
 extern const BlockFormat iq4_xs;
-constinit const BlockFormat iq4_xs {
-    .name = "IQ4_XS", .id = 23, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat iq4_xs {.name = "IQ4_XS",
+                                    .id = 23,
+                                    .values = Block::kValues,
+                                    .bytes = sizeof(Block),
+                                    .encode = encodeBlocks<Block>,
+                                    .decode = decodeBlocks<Block>,
+                                    .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q2_K: 256 weights in 16 groups.     x = d * s * q - dmin * m,  q in [0, 3], s and m in [0, 15].     2.625 bits per
 // weight. Weight i has two bits at 2 * (i % 128 / 32) of byte i / 128 * 32 + i % 32; a group's s is the low half of its
@@ -26,13 +26,26 @@ struct Block {
     }
     void set(int i, int v) { setBits(codes[i / 128 * 32 + i % 32], i % 128 / 32 * 2, 3, v); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 3)); }
+    void fit(const Sample& sample)
+    {
+        const GridSet best = fitGrids(sample, kGroup, 3, 15);
+        d = best.d;
+        dmin = best.dmin;
+        for (std::size_t g = 0; g < 16; ++g)
+            scales[g] = static_cast<std::uint8_t>(best.scale[g] | best.minimum[g] << 4);
+    }
 };
 static_assert(sizeof(Block) == 84);
 
 } // namespace
 
 extern const BlockFormat q2_k;
-constinit const BlockFormat q2_k {
-    .name = "Q2_K", .id = 10, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q2_k {.name = "Q2_K",
+                                  .id = 10,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

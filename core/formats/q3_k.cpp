@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q3_K: 256 weights in 16 groups.     x = d * s * q,  q in [-4, 3], s in [-32, 31].     3.4375 bits per weight.
 // q + 4: two bits as in Q2_K, the third of weight i in bit i / 32 of high[i % 32].
@@ -34,13 +34,27 @@ struct Block {
         setBits(high[i % 32], i / 32, 1, (v + 4) >> 2);
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -4, 3)); }
+    void fit(const Sample& sample)
+    {
+        const ScaleSet best = fitScales(sample, kGroup, {-4, 3}, {-32, 31});
+        d = best.d;
+        for (std::size_t g = 0; g < 16; ++g) {
+            setBits(scales[g % 8], static_cast<int>(g / 8 * 4), 15, best.scale[g] + 32);
+            setBits(scales[8 + g % 4], static_cast<int>(g / 4 * 2), 3, (best.scale[g] + 32) >> 4);
+        }
+    }
 };
 static_assert(sizeof(Block) == 110);
 
 } // namespace
 
 extern const BlockFormat q3_k;
-constinit const BlockFormat q3_k {
-    .name = "Q3_K", .id = 11, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q3_k {.name = "Q3_K",
+                                  .id = 11,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q4_0: 32 weights, symmetric, one scale, of either sign.     x = d * q,  q in [-8, 7].     4.5 bits per weight.
 // Stored are q + 8: weight i < 16 in the low half of byte i, weight i + 16 in its high half.
@@ -22,13 +22,19 @@ struct Block {
     }
     void set(int i, int v) { setNibble(codes, i, v + 8); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -8, 7)); }
+    void fit(const Sample& sample) { d = fitScale(sample, {-8, 7}); }
 };
 static_assert(sizeof(Block) == 18);
 
 } // namespace
 
 extern const BlockFormat q4_0;
-constinit const BlockFormat q4_0 {
-    .name = "Q4_0", .id = 2, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q4_0 {.name = "Q4_0",
+                                  .id = 2,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q4_1: 32 weights, a scale and a minimum.     x = d * q + m,  q in [0, 15].     5 bits per weight.
 // Weight i < 16 in the low half of byte i, weight i + 16 in its high half.
@@ -22,13 +22,24 @@ struct Block {
     }
     void set(int i, int v) { setNibble(codes, i, v); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
+    void fit(const Sample& sample)
+    {
+        const Grid best = fitGrid(sample, 15);
+        d = best.scale;
+        m = best.offset;
+    }
 };
 static_assert(sizeof(Block) == 20);
 
 } // namespace
 
 extern const BlockFormat q4_1;
-constinit const BlockFormat q4_1 {
-    .name = "Q4_1", .id = 3, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q4_1 {.name = "Q4_1",
+                                  .id = 3,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,3 +1,4 @@
+#include "core/fit.h"
 #include "core/sixbits.h"
 
 // Q4_K: 256 weights in 8 groups.     x = d * s * q - dmin * m,  q in [0, 15], s and m in [0, 63].     4.5 bits per
@@ -27,13 +28,26 @@ struct Block {
     }
     void set(int i, int v) { setBits(codes[i / 64 * 32 + i % 32], i % 64 / 32 * 4, 15, v); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
+    void fit(const Sample& sample)
+    {
+        const GridSet best = fitGrids(sample, kGroup, 15, 63);
+        d = best.d;
+        dmin = best.dmin;
+        for (std::size_t g = 0; g < 8; ++g)
+            scales.set(static_cast<int>(g), best.scale[g], best.minimum[g]);
+    }
 };
 static_assert(sizeof(Block) == 144);
 
 } // namespace
 
 extern const BlockFormat q4_k;
-constinit const BlockFormat q4_k {
-    .name = "Q4_K", .id = 12, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q4_k {.name = "Q4_K",
+                                  .id = 12,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q5_0: 32 weights, symmetric, one scale, of either sign.     x = d * q,  q in [-16, 15].     5.5 bits per weight.
 // Stored are q + 16: four bits as in Q4_0, the fifth of weight i in bit i of `high`.
@@ -28,13 +28,19 @@ struct Block {
         high = (high & ~(1u << i)) | static_cast<std::uint32_t>((v + 16) >> 4 & 1) << i;
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -16, 15)); }
+    void fit(const Sample& sample) { d = fitScale(sample, {-16, 15}); }
 };
 static_assert(sizeof(Block) == 22);
 
 } // namespace
 
 extern const BlockFormat q5_0;
-constinit const BlockFormat q5_0 {
-    .name = "Q5_0", .id = 6, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q5_0 {.name = "Q5_0",
+                                  .id = 6,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q5_1: 32 weights, a scale and a minimum.     x = d * q + m,  q in [0, 31].     6 bits per weight.
 // Four bits as in Q4_1, the fifth of weight i in bit i of `high`.
@@ -28,13 +28,24 @@ struct Block {
         high = (high & ~(1u << i)) | static_cast<std::uint32_t>(v >> 4 & 1) << i;
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 31)); }
+    void fit(const Sample& sample)
+    {
+        const Grid best = fitGrid(sample, 31);
+        d = best.scale;
+        m = best.offset;
+    }
 };
 static_assert(sizeof(Block) == 24);
 
 } // namespace
 
 extern const BlockFormat q5_1;
-constinit const BlockFormat q5_1 {
-    .name = "Q5_1", .id = 7, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q5_1 {.name = "Q5_1",
+                                  .id = 7,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,3 +1,4 @@
+#include "core/fit.h"
 #include "core/sixbits.h"
 
 // Q5_K: 256 weights in 8 groups.     x = d * s * q - dmin * m,  q in [0, 31], s and m in [0, 63].     5.5 bits per
@@ -32,13 +33,26 @@ struct Block {
         setBits(high[i % 32], i / 32, 1, v >> 4);
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 31)); }
+    void fit(const Sample& sample)
+    {
+        const GridSet best = fitGrids(sample, kGroup, 31, 63);
+        d = best.d;
+        dmin = best.dmin;
+        for (std::size_t g = 0; g < 8; ++g)
+            scales.set(static_cast<int>(g), best.scale[g], best.minimum[g]);
+    }
 };
 static_assert(sizeof(Block) == 176);
 
 } // namespace
 
 extern const BlockFormat q5_k;
-constinit const BlockFormat q5_k {
-    .name = "Q5_K", .id = 13, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q5_k {.name = "Q5_K",
+                                  .id = 13,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/fit.h"
 
 // Q6_K: 256 weights in 16 groups.     x = d * s * q,  q in [-32, 31], s in [-128, 127].     6.5625 bits per weight.
 // q + 32 of weight i, with part = i % 128 / 32: four bits in half part / 2 of low[i / 128 * 64 + part % 2 * 32 + i %
@@ -32,13 +32,25 @@ struct Block {
         setBits(high[i / 128 * 32 + i % 32], part * 2, 3, (v + 32) >> 4);
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -32, 31)); }
+    void fit(const Sample& sample)
+    {
+        const ScaleSet best = fitScales(sample, kGroup, {-32, 31}, {-128, 127});
+        d = best.d;
+        for (std::size_t g = 0; g < 16; ++g)
+            scales[g] = static_cast<std::int8_t>(best.scale[g]);
+    }
 };
 static_assert(sizeof(Block) == 210);
 
 } // namespace
 
 extern const BlockFormat q6_k;
-constinit const BlockFormat q6_k {
-    .name = "Q6_K", .id = 14, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q6_k {.name = "Q6_K",
+                                  .id = 14,
+                                  .values = Block::kValues,
+                                  .bytes = sizeof(Block),
+                                  .encode = encodeBlocks<Block>,
+                                  .decode = decodeBlocks<Block>,
+                                  .place = placeCode<Block>};
 
 } // namespace quern

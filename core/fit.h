@@ -1,0 +1,81 @@
+#pragma once
+
+#include "core/codec.h"
+
+#include <array>
+#include <span>
+
+namespace quern {
+
+// The search for the parameters of blocks: what every encoder with importance uses.
+//
+// Given codes q, the best scale and offset of a group are a weighted least-squares problem in closed form; given scale
+// and offset, the best codes are the nearest ones. The two alternate from a set of starts, and the best end is taken.
+// Starts lie side by side in lanes, so that compilers make one vector operation of them and results do not depend on
+// how long vectors are.
+constexpr int kLanes = 16;
+constexpr int kLargestBlock = 256;
+
+// What a code can stand for: the integers from low to high, or the 16 values of IQ4.
+struct Codes {
+    float low, high;
+    bool iq4 = false;
+};
+constexpr Codes kIq4Codes {-127, 113, true};
+
+// Values and their weights, scaled by a power of two so that the largest value is in [1, 2): sums of squares neither
+// overflow nor vanish.
+struct Sample {
+    std::array<float, kLargestBlock> x, w, wx; // w: at most 1; wx: w * x
+    int count = 0;
+    float unit = 1; // values are x * unit
+
+    // importance: as many as x, or empty: all ones. All zero counts as all ones.
+    Sample(std::span<const float> values, std::span<const float> importance);
+    // The part of `fit.importance` that belongs to values [first, first + n).
+    static std::span<const float> part(const Fit& fit, std::size_t first, std::size_t n);
+};
+
+// Results are in units of the values, and halves: scales are rounded before they are compared.
+
+// x = scale * code
+float fitScale(const Sample& sample, const Codes& codes);
+
+// x = scale * code + offset, codes in [0, top]
+Grid fitGrid(const Sample& sample, int top);
+
+// x = d * scale[g] * code for groups g of `group` values; scale in [low, high]
+struct ScaleSet {
+    float d = 0;
+    std::array<int, 16> scale {};
+};
+struct ScaleRange {
+    int low, high;
+};
+ScaleSet fitScales(const Sample& sample, int group, const Codes& codes, ScaleRange range);
+
+// x = d * scale[g] * code - dmin * minimum[g], codes in [0, top], scale and minimum in [0, high]
+struct GridSet {
+    float d = 0, dmin = 0;
+    std::array<int, 16> scale {}, minimum {};
+};
+GridSet fitGrids(const Sample& sample, int group, int top, int high);
+
+// Encodes by Block::fit(const Sample&), which sets all parameters of a block of zeros; codes follow from the grids.
+template <typename Block>
+void encodeBlocks(const BlockFormat&, std::span<const float> x, const Fit& fit, std::byte* bytes)
+{
+    auto* block = reinterpret_cast<Block*>(bytes);
+    for (std::size_t c = 0; c < x.size(); c += Block::kValues, ++block) {
+        const std::span<const float> values = x.subspan(c, Block::kValues);
+        std::memset(block, 0, sizeof(Block));
+        block->fit(Sample(values, Sample::part(fit, c, Block::kValues)));
+        for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
+            const Grid grid = block->grid(g);
+            for (int i = g * Block::kGroup; i < (g + 1) * Block::kGroup; ++i)
+                block->set(i, Block::nearest(position(grid, values[static_cast<std::size_t>(i)])));
+        }
+    }
+}
+
+} // namespace quern
