@@ -1,0 +1,309 @@
+// What every block format promises. A new format is tested by being in the catalogue.
+#include "core/blockformat.h"
+#include "core/stored.h"
+
+#include <QTest>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <random>
+#include <set>
+
+using namespace quern;
+
+class TestBlockFormats : public QObject {
+    Q_OBJECT
+
+private slots:
+    void haveUniqueNamesAndIds();
+    void findThemselves();
+    void keepZeros_data() { formats(); }
+    void keepZeros();
+    void areStableOnceDecoded_data() { formats(); }
+    void areStableOnceDecoded();
+    void errorFitsTheirBits_data() { formats(); }
+    void errorFitsTheirBits();
+    void encodeARowLikeItsBlocks_data() { formats(); }
+    void encodeARowLikeItsBlocks();
+    void placeOneGroupOnly_data() { formats(); }
+    void placeOneGroupOnly();
+    void placeTheNearestLevel_data() { formats(); }
+    void placeTheNearestLevel();
+    void stayFinite_data();
+    void stayFinite();
+    void followImportance_data() { formats(); }
+    void followImportance();
+    void countTheirBytes();
+
+private:
+    static void formats();
+};
+
+Q_DECLARE_METATYPE(const quern::BlockFormat*)
+
+namespace {
+
+QString name(const BlockFormat& format)
+{
+    return QString::fromUtf8(format.name.data(), static_cast<int>(format.name.size()));
+}
+
+// Values of a block; a row of this many for formats of whole rows.
+std::size_t blockOf(const BlockFormat& format)
+{
+    return format.values > 0 ? static_cast<std::size_t>(format.values) : 416;
+}
+
+std::vector<float> normal(std::size_t n, unsigned seed)
+{
+    std::mt19937 random(seed);
+    std::normal_distribution<float> draw;
+    std::vector<float> x(n);
+    for (float& v : x)
+        v = draw(random);
+    return x;
+}
+
+Fit fitFor(std::span<const float> x, std::span<const float> importance = {})
+{
+    const auto [low, high] = std::ranges::minmax(x);
+    return {.importance = importance, .low = low, .high = high};
+}
+
+std::vector<std::byte> encoded(const BlockFormat& format, std::span<const float> x, const Fit& fit)
+{
+    std::vector<std::byte> blocks(format.rowBytes(static_cast<long>(x.size())));
+    format.encode(format, x, fit, blocks.data());
+    return blocks;
+}
+
+std::vector<float> decoded(const BlockFormat& format, const std::vector<std::byte>& blocks, std::size_t n)
+{
+    std::vector<float> x(n);
+    format.decode(format, blocks.data(), x);
+    return x;
+}
+
+std::vector<float> roundTrip(const BlockFormat& format, std::span<const float> x,
+                             std::span<const float> importance = {})
+{
+    return decoded(format, encoded(format, x, fitFor(x, importance)), x.size());
+}
+
+double weightedError(std::span<const float> x, std::span<const float> y, std::span<const float> w = {})
+{
+    double error = 0;
+    for (std::size_t i = 0; i < x.size(); ++i)
+        error += (w.empty() ? 1.0 : double(w[i])) * std::pow(double(x[i]) - double(y[i]), 2);
+    return error;
+}
+
+double bitsPerWeight(const BlockFormat& format)
+{
+    const auto n = static_cast<long>(blockOf(format));
+    return 8.0 * static_cast<double>(format.rowBytes(n)) / static_cast<double>(n);
+}
+
+} // namespace
+
+void TestBlockFormats::formats()
+{
+    QTest::addColumn<const BlockFormat*>("format");
+    for (const BlockFormat* format : blockFormats())
+        if (format->encode)
+            QTest::newRow(qPrintable(name(*format))) << format;
+}
+
+void TestBlockFormats::haveUniqueNamesAndIds()
+{
+    std::set<std::string_view> names;
+    std::set<std::uint32_t> ids;
+    for (const BlockFormat* format : blockFormats()) {
+        QVERIFY2(names.insert(format->name).second, qPrintable(name(*format)));
+        QVERIFY2(ids.insert(format->id).second, qPrintable(name(*format)));
+        QVERIFY2(format->decode, qPrintable(name(*format)));
+        QCOMPARE(format->place != nullptr, format->encode != nullptr);
+        if (format->carrier)
+            QVERIFY2(format->carrier->inGguf() && !format->inGguf(), qPrintable(name(*format)));
+    }
+}
+
+void TestBlockFormats::findThemselves()
+{
+    for (const BlockFormat* format : blockFormats()) {
+        QCOMPARE(findBlockFormat(format->id), format);
+        QCOMPARE(findBlockFormat(name(*format).toLower().toStdString()), format);
+        if (format->affine.bits > 0)
+            QCOMPARE(findAffineFormat(format->affine, format->values), format);
+    }
+    QCOMPARE(findBlockFormat("Q4_2"), nullptr);
+    QCOMPARE(findBlockFormat(4u), nullptr);
+    QCOMPARE(findAffineFormat({.bits = 9}, 128), nullptr);
+}
+
+void TestBlockFormats::keepZeros()
+{
+    QFETCH(const BlockFormat*, format);
+    const std::vector<float> zeros(blockOf(*format), 0.0f);
+    QCOMPARE(roundTrip(*format, zeros), zeros);
+}
+
+// What a format can represent it represents again, as well as before: rounding of scales may move it by little.
+void TestBlockFormats::areStableOnceDecoded()
+{
+    QFETCH(const BlockFormat*, format);
+    const std::vector<float> x = normal(blockOf(*format), 1);
+    const std::vector<float> once = roundTrip(*format, x), twice = roundTrip(*format, once);
+    QVERIFY2(weightedError(once, twice) <= 0.12 * weightedError(x, once) + 1e-12,
+             qPrintable(QString::number(weightedError(once, twice) / weightedError(x, once))));
+}
+
+void TestBlockFormats::errorFitsTheirBits()
+{
+    QFETCH(const BlockFormat*, format);
+    if (format->floating())
+        QSKIP("Floating point spends bits on its range.");
+    double error = 0, power = 0;
+    for (unsigned seed = 0; seed < 32; ++seed) {
+        const std::vector<float> x = normal(blockOf(*format), seed);
+        error += weightedError(x, roundTrip(*format, x));
+        power += weightedError(x, std::vector<float>(x.size(), 0.0f));
+    }
+    // A uniform quantizer gains 6.02 dB a bit. Scales, clipping and the range of a long group cost up to 12 dB; none
+    // beats the rate-distortion bound of 6.02 dB a bit.
+    const double gain = -10 * std::log10(error / power);
+    QVERIFY2(gain >= 6.02 * bitsPerWeight(*format) - 12.0, qPrintable(QString::number(gain)));
+    QVERIFY2(gain <= 6.02 * bitsPerWeight(*format), qPrintable(QString::number(gain)));
+}
+
+void TestBlockFormats::encodeARowLikeItsBlocks()
+{
+    QFETCH(const BlockFormat*, format);
+    if (format->values == 0)
+        QSKIP("The whole row is one block.");
+    const std::size_t n = blockOf(*format);
+    const std::vector<float> row = normal(3 * n, 4), w = normal(3 * n, 5);
+    std::vector<float> importance(w.size());
+    std::ranges::transform(w, importance.begin(), [](float v) { return std::exp(v); });
+    std::vector<std::byte> joined;
+    for (std::size_t b = 0; b < 3; ++b) {
+        const std::span<const float> part(row.data() + b * n, n), weights(importance.data() + b * n, n);
+        const std::vector<std::byte> block = encoded(*format, part, fitFor(row, weights));
+        joined.insert(joined.end(), block.begin(), block.end());
+    }
+    QVERIFY(encoded(*format, row, fitFor(row, importance)) == joined);
+}
+
+void TestBlockFormats::placeOneGroupOnly()
+{
+    QFETCH(const BlockFormat*, format);
+    const std::size_t n = blockOf(*format), group = static_cast<std::size_t>(format->group);
+    const std::vector<float> x = normal(n, 2);
+    std::vector<std::byte> block = encoded(*format, x, fitFor(x));
+    std::vector<float> expected = decoded(*format, block, n);
+    for (std::size_t first = 0; first < n; first += group) {
+        std::vector<float> placed(group);
+        for (std::size_t k = 0; k < group; ++k)
+            placed[k] = -0.6f * expected[first + k] + 0.1f;
+        format->place(*format, block.data(), static_cast<int>(first), placed);
+        std::ranges::copy(placed, expected.begin() + static_cast<long>(first));
+        if (decoded(*format, block, n) != expected)
+            QFAIL(qPrintable(QString("placing value %1 changed another, or returned what it is not").arg(first)));
+    }
+}
+
+void TestBlockFormats::placeTheNearestLevel()
+{
+    QFETCH(const BlockFormat*, format);
+    if (format->floating() || format->group != 1)
+        QSKIP("Levels are for codes of one value.");
+    const std::size_t n = blockOf(*format);
+    const std::vector<float> x = normal(n, 3);
+    std::vector<std::byte> block = encoded(*format, x, fitFor(x));
+    const int first = static_cast<int>(n) - 3;
+    const std::vector<float> all = levels(*format, block, first);
+    QVERIFY(all.size() >= 3 && all.size() <= 256);
+    QVERIFY(std::ranges::is_sorted(all, std::less_equal<> {}));
+    for (const float target : normal(200, 6)) {
+        float placed = target;
+        format->place(*format, block.data(), first, {&placed, 1});
+        float nearest = all.front();
+        for (const float level : all)
+            nearest = std::abs(level - target) < std::abs(nearest - target) ? level : nearest;
+        QVERIFY2(std::abs(std::abs(placed - target) - std::abs(nearest - target)) <= 1e-5f,
+                 qPrintable(QString("%1 became %2, not %3").arg(target).arg(placed).arg(nearest)));
+    }
+}
+
+void TestBlockFormats::stayFinite_data()
+{
+    QTest::addColumn<const BlockFormat*>("format");
+    QTest::addColumn<QString>("values");
+    for (const BlockFormat* format : blockFormats())
+        if (format->encode && !format->floating())
+            for (const char* values :
+                 {"constant", "negative constant", "one outlier", "denormal", "huge", "tiny and huge"})
+                QTest::newRow(qPrintable(name(*format) + ' ' + values)) << format << QString(values);
+}
+
+void TestBlockFormats::stayFinite()
+{
+    QFETCH(const BlockFormat*, format);
+    QFETCH(QString, values);
+    std::vector<float> x = normal(blockOf(*format), 8);
+    const std::size_t middle = x.size() / 2;
+    if (values == "constant")
+        std::ranges::fill(x, 0.7f);
+    if (values == "negative constant")
+        std::ranges::fill(x, -0.7f);
+    if (values == "one outlier")
+        x[middle] = 1000.0f;
+    for (float& v : x)
+        v *= values == "denormal" ? 1e-40f : values == "huge" ? 6e37f : 1.0f;
+    if (values == "tiny and huge")
+        for (std::size_t i = 0; i < x.size(); i += 2)
+            x[i] *= 1e30f;
+    const std::vector<float> y = roundTrip(*format, x);
+    for (const float v : y)
+        QVERIFY(std::isfinite(v));
+    if (values.contains("constant"))
+        QVERIFY2(weightedError(x, y) <= 0.02 * weightedError(x, std::vector<float>(x.size())),
+                 qPrintable(QString::number(y[0])));
+    if (values == "one outlier")
+        QVERIFY2(std::abs(y[middle] - 1000.0f) < 260.0f, qPrintable(QString::number(y[middle])));
+}
+
+void TestBlockFormats::followImportance()
+{
+    QFETCH(const BlockFormat*, format);
+    if (format->floating())
+        QSKIP("Nothing to choose.");
+    double plain = 0, weighted = 0, weightedPlainly = 0, plainByWeight = 0;
+    for (unsigned seed = 0; seed < 16; ++seed) {
+        const std::vector<float> x = normal(blockOf(*format), 20 + seed);
+        std::vector<float> w = normal(x.size(), 50 + seed);
+        for (float& v : w)
+            v = std::exp(2.0f * v);
+        const std::vector<float> without = roundTrip(*format, x), with = roundTrip(*format, x, w);
+        plain += weightedError(x, without, w);
+        weighted += weightedError(x, with, w);
+        plainByWeight += weightedError(x, with);
+        weightedPlainly += weightedError(x, without);
+    }
+    QVERIFY2(weighted <= plain, qPrintable(QString("%1 > %2").arg(weighted).arg(plain)));
+    if (format->name != "Q8_0") // eight bits: nothing to be gained
+        QVERIFY2(weighted < 0.98 * plain, qPrintable(QString("%1 of %2").arg(weighted).arg(plain)));
+    const std::vector<float> x = normal(blockOf(*format), 7), none(x.size(), 0.0f);
+    QCOMPARE(roundTrip(*format, x, none), roundTrip(*format, x, std::vector<float>(x.size(), 1.0f)));
+}
+
+void TestBlockFormats::countTheirBytes()
+{
+    QCOMPARE(findBlockFormat("Q4_K")->rowBytes(1024), std::size_t(576));
+    QCOMPARE(findBlockFormat("Q6_K")->methodBytes(3, 512), std::uint64_t(1260));
+    QVERIFY(findBlockFormat("Q4_0")->fits(96) && !findBlockFormat("Q4_0")->fits(100));
+}
+
+QTEST_GUILESS_MAIN(TestBlockFormats)
+#include "tst_blockformats.moc"
