@@ -48,23 +48,35 @@ Layout layout(const Metadata& metadata, std::span<const TensorInfo> tensors);
 namespace quern {
 
 // A file being written beside its final name: `path`.part, then synced and renamed. Dropped without commit() it is
-// removed.
+// removed; what a killed run left is overwritten. Two exports to one path get two .part files. A target that is a
+// symbolic link stays one.
 class PendingFile {
 public:
-    // Checks the folder, free space for `bytes`, and that an existing target may be replaced. Throws Error.
+    // Checks the folder, that an existing target may be replaced, and that the disk has room for `bytes`, which it
+    // takes at once: what is never written reads as zeros. Throws Error.
     PendingFile(std::filesystem::path target, std::uint64_t bytes, bool overwrite);
     ~PendingFile();
     PendingFile(const PendingFile&) = delete;
     PendingFile& operator=(const PendingFile&) = delete;
 
-    void write(std::uint64_t offset, std::span<const std::byte> bytes); // any order; throws Error, e.g. disk full
+    // Any order, any thread. Not from a mapped file, which may be cut short meanwhile. Throws Error, e.g. disk full.
+    void write(std::uint64_t offset, std::span<const std::byte> bytes);
     const std::filesystem::path& partPath() const { return m_part; }
     void commit(); // sync, rename, sync the folder
 
 private:
+    void drop();
+
     std::filesystem::path m_target, m_part;
+    bool m_overwrite;
     int m_file = -1;
 };
+
+// Throws Error if `target` is one of the files that the model was opened from, unless it may be overwritten.
+void refuseOwnFile(const Model& model, const std::filesystem::path& target, bool overwrite);
+
+// Opens a written .part file with the checks of openModel and compares it with what was meant. Throws Error.
+void checkWritten(const PendingFile& file, const Metadata& metadata, std::span<const gguf::TensorInfo> tensors);
 
 // Writes a model as it is as GGUF, atomically; own formats through their carriers. Throws Error, Cancelled.
 void writeModel(const Model& model, const std::filesystem::path& path, bool overwrite, Progress& progress);

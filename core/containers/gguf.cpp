@@ -181,7 +181,7 @@ Model open(const fs::path& given)
     model.metadata = append(model, path, hash);
     const Split split = splitOf(model.metadata);
     const auto name = shardName(path.filename().string());
-    if (name && (split.count > 1 || name->count > 1))
+    if (name && split.count > 1)
         openShards(model, path, *name, hash);
     else if (split.count > 1)
         warnOfPart(model, path, split);
