@@ -31,6 +31,14 @@ long storedRow(long row, long headRows)
     return head * headRows + within % 2 * (headRows / 2) + within / 2;
 }
 
+long Tensor::matrices() const
+{
+    long n = 1;
+    for (std::size_t i = 0; i + 2 < shape.size(); ++i)
+        n *= shape[i];
+    return n;
+}
+
 const std::byte* Tensor::row(long row) const
 {
     return bytes.data() + static_cast<std::size_t>(storedRow(row, headRows)) * rowBytes();
