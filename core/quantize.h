@@ -2,6 +2,7 @@
 
 #include "core/calibration.h"
 #include "core/distortion.h"
+#include "core/gguf.h"
 #include "core/recipe.h"
 
 #include <functional>
@@ -21,13 +22,18 @@ struct TensorResult {
 using TensorDone = std::function<void(const TensorResult&)>;
 
 struct QuantizeOptions {
-    bool zeroNonFinite = false; // store NaN and infinite weights as 0 instead of refusing
+    bool zeroNonFinite = false;      // store NaN and infinite weights as 0 instead of refusing
+    std::filesystem::path workspace; // for quantize: the folder for temporary files if empty
 };
 
-// Works by slabs of rows; keeps finished tensors in an unnamed file in `workspace` (the folder for temporary files if
-// empty), so neither source nor result has to fit in memory. Tensors in formats that GGUF does not know stay in them.
+// Works by slabs of rows; keeps finished tensors in an unnamed file in the workspace, so neither source nor result has
+// to fit in memory. Tensors in formats that GGUF does not know stay in them; those that are copied are views of the
+// source, neither read nor reported.
 Model quantize(const Model& model, const Plan& plan, const Calibration* calibration, const QuantizeOptions& options,
                const TensorDone& done, Progress& progress);
+
+// What a file made by this plan holds, for gguf::layout.
+std::vector<gguf::TensorInfo> tensorInfos(const Model& model, const Plan& plan);
 
 struct ExportOptions : QuantizeOptions {
     bool overwrite = false; // replace an existing file; the opened model itself only if this is set

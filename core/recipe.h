@@ -36,7 +36,7 @@ struct Recipe {
 
 // Unknown keys, names and settings are refused with their place. Throws Error.
 Recipe recipeFromJson(std::string_view json, std::string_view source); // source: file name for messages
-std::string toJson(const Recipe& recipe);
+std::string toJson(const Recipe& recipe, int indent = 2);              // indent -1: in one line
 
 bool matches(const Rule& rule, std::string_view tensorName);
 
@@ -62,8 +62,17 @@ struct Plan {
     double methodBitsPerWeight(const Model& model) const; // of what the method needs
 };
 
+// What a plan is for: quantizing, or only types and sizes, which are known even where the program cannot write a
+// format.
+enum class Purpose { Quantize, Sizes };
+
 // Reads metadata only. Throws Error where a choice does not fit its tensor. calibration may be null; presets give some
 // tensors other types when there is one.
-Plan resolve(const Recipe& recipe, const Model& model, const Calibration* calibration);
+Plan resolve(const Recipe& recipe, const Model& model, const Calibration* calibration,
+             Purpose purpose = Purpose::Quantize);
+
+// What the inputs of a tensor were; null where the calibration is null or has nothing of use. Throws Error if what it
+// has is of another shape.
+const InputStats* inputsOf(const Tensor& tensor, const Calibration* calibration);
 
 } // namespace quern
