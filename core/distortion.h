@@ -17,7 +17,7 @@ struct Distortion {
     long count = 0;
 
     void merge(const Distortion& other);
-    double relative() const; // sqrt(errorSquares / weightSquares), no unit; 0 if exact
+    double relative() const; // sqrt(errorSquares / weightSquares), no unit; 0 if exact, infinite if all weights are 0
     double sqnr() const;     // 10 log10(weightSquares / errorSquares), dB; infinite if exact
     double rmse() const;     // in units of the weights
     double cosine() const;   // of the angle between w and q; 1 if both are zero

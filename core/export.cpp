@@ -1,0 +1,64 @@
+#include "core/error.h"
+#include "core/gguf.h"
+#include "core/mappedfile.h"
+#include "core/slab.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace quern {
+namespace {
+
+constexpr double kWritten = 0.98; // share of the progress; the rest is syncing and checking
+
+// Replacing one of several files would leave a model that cannot be opened.
+void refusePart(const Model& model, const std::filesystem::path& target)
+{
+    const auto isTarget = [&](const auto& storage) {
+        const auto* file = dynamic_cast<const MappedFile*>(storage.get());
+        std::error_code ignored;
+        return file && std::filesystem::equivalent(file->path(), target, ignored);
+    };
+    if (model.storage.size() > 1 && std::ranges::any_of(model.storage, isTarget))
+        fail(QUERN_TEXT("core", "%1 is one of several files of the opened model. Choose another name."),
+             target.string());
+}
+
+} // namespace
+
+void exportModel(const Model& model, const Plan& plan, const Calibration* calibration,
+                 const std::filesystem::path& target, const ExportOptions& options, const TensorDone& done,
+                 Progress& progress)
+{
+    assert(plan.tensors.size() == model.tensors.size());
+    if (model.obstacle)
+        throw Error(*model.obstacle);
+    refuseOwnFile(model, target, options.overwrite);
+    refusePart(model, target);
+    const std::vector<gguf::TensorInfo> infos = tensorInfos(model, plan);
+    const gguf::Layout layout = gguf::layout(plan.metadata, infos);
+    PendingFile file(target, layout.fileBytes, options.overwrite);
+    file.write(0, layout.header);
+
+    const Work work {model, plan, calibration, options, true};
+    std::uint64_t weights = 0;
+    const double all = static_cast<double>(std::max<std::uint64_t>(model.parameters(), 1)) / kWritten;
+    for (std::size_t i = 0; i < infos.size(); ++i) {
+        const auto before = static_cast<double>(weights);
+        weights += static_cast<std::uint64_t>(model.tensors[i].count());
+        ProgressPart part(progress, before / all, static_cast<double>(weights) / all);
+        const auto sink
+            = [&](std::uint64_t at, std::span<const std::byte> bytes) { file.write(layout.offsets[i] + at, bytes); };
+        const TensorResult result = quantizedTensor(work, i, sink, part);
+        if (done)
+            done(result);
+    }
+    progress.report(kWritten, target.filename().string());
+    model.check();
+    progress.check();
+    checkWritten(file, plan.metadata, infos);
+    file.commit();
+    progress.report(1, target.filename().string());
+}
+
+} // namespace quern

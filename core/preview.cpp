@@ -1,0 +1,59 @@
+#include "core/parallel.h"
+#include "core/slab.h"
+
+#include <cassert>
+
+namespace quern {
+namespace {
+
+// Previews never refuse: weights that are no finite numbers count as 0.
+SlabInput previewInput(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
+{
+    const Range range = rangeFor(*choice.format, tensor, progress);
+    return {.tensor = tensor,
+            .choice = choice,
+            .stored = *choice.format,
+            .stats = stats,
+            .low = range.low,
+            .high = range.high,
+            .zeroNonFinite = true};
+}
+
+Choice complete(const Tensor& tensor, Choice choice)
+{
+    if (!choice.quantizer)
+        choice.format = tensor.format;
+    assert(choice.format);
+    return choice;
+}
+
+} // namespace
+
+QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const InputStats* stats, long first, long n,
+                            Progress& progress)
+{
+    assert(first >= 0 && n > 0 && first + n <= tensor.rows());
+    const Choice whole = complete(tensor, choice);
+    const long rowsOfMatrix = tensor.rows() / tensor.matrices(), matrix = first / rowsOfMatrix;
+    const SlabInput in = previewInput(tensor, whole, stats, progress);
+    SlabResult result = quantizedSlab(in, {matrix, first, n}, true, progress);
+    return {std::move(result.original), std::move(result.decoded), std::move(result.bytes)};
+}
+
+Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats* stats, long stride, Progress& progress)
+{
+    const Choice whole = complete(tensor, choice);
+    const SlabInput in = previewInput(tensor, whole, stats, progress);
+    const std::vector<Slab> all = slabs(tensor, stride);
+    std::vector<Distortion> parts(all.size());
+    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
+        NoProgress inner;
+        parts[static_cast<std::size_t>(i)] = quantizedSlab(in, all[static_cast<std::size_t>(i)], false, inner).method;
+    });
+    Distortion total;
+    for (const Distortion& part : parts)
+        total.merge(part);
+    return total;
+}
+
+} // namespace quern

@@ -1,0 +1,226 @@
+#include "core/slab.h"
+
+#include "core/error.h"
+#include "core/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cassert>
+#include <chrono>
+#include <cmath>
+
+namespace quern {
+namespace {
+
+// Weights worked on together: what one thread holds stays within a few MB, and in its cache.
+constexpr long kSlab = 1 << 17;
+constexpr long kSampleRows = 8;
+
+std::uint64_t zeroed(float* x, long n)
+{
+    constexpr std::uint32_t kExponent = 0x7F800000; // all bits set: infinite or no number
+    std::uint32_t found = 0;
+    for (long i = 0; i < n; ++i)
+        found += (std::bit_cast<std::uint32_t>(x[i]) & kExponent) == kExponent;
+    if (found > 0)
+        std::replace_if(
+            x, x + n, [](float v) { return !std::isfinite(v); }, 0.0F);
+    return found;
+}
+
+// Gives every row to use(row within the slab, its values).
+template <typename Use>
+void decodeEach(const BlockFormat& format, std::span<const std::byte> bytes, long rows, long cols, Use use)
+{
+    std::vector<float> q(static_cast<std::size_t>(cols));
+    for (long row = 0; row < rows; ++row) {
+        format.decode(format, bytes.data() + static_cast<std::size_t>(row) * format.rowBytes(cols), q);
+        use(row, q);
+    }
+}
+
+void encodeRow(const BlockFormat& format, std::span<const float> x, std::byte* bytes)
+{
+    float low = 0, high = 0;
+    for (const float v : x) {
+        low = std::min(low, v);
+        high = std::max(high, v);
+    }
+    format.encode(format, x, {.low = low, .high = high}, bytes);
+}
+
+std::vector<std::byte> carried(const SlabInput& in, std::span<const std::byte> bytes, long rows)
+{
+    const BlockFormat& format = *in.choice.format;
+    const long cols = in.tensor.cols();
+    const std::size_t from = format.rowBytes(cols), to = in.stored.rowBytes(cols);
+    std::vector<std::byte> result(static_cast<std::size_t>(rows) * to);
+    if (format.carry && format.carrier == &in.stored) {
+        for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+            format.carry(format, bytes.data() + row * from, cols, result.data() + row * to);
+        return result;
+    }
+    decodeEach(format, bytes, rows, cols, [&](long row, std::span<const float> q) {
+        encodeRow(in.stored, q, result.data() + static_cast<std::size_t>(row) * to);
+    });
+    return result;
+}
+
+std::vector<std::byte> copied(const SlabInput& in, const Slab& slab, const Matrix& w, bool changed)
+{
+    const BlockFormat& format = *in.tensor.format;
+    const std::size_t rowBytes = format.rowBytes(w.cols());
+    std::vector<std::byte> bytes(static_cast<std::size_t>(slab.rows) * rowBytes);
+    if (changed && !(format.floating() && format.encode))
+        fail(QUERN_TEXT(
+                 "core",
+                 "Tensor %1 holds weights that are no finite numbers in blocks of %2, which cannot be changed one "
+                 "by one. Choose another format for it."),
+             in.tensor.name, format.name);
+    for (long i = 0; i < slab.rows; ++i) {
+        std::byte* to = bytes.data() + static_cast<std::size_t>(i) * rowBytes;
+        if (changed)
+            format.encode(format, {w.row(i).data(), static_cast<std::size_t>(w.cols())}, {}, to);
+        else
+            std::copy_n(in.tensor.row(slab.first + i), rowBytes, to);
+    }
+    return bytes;
+}
+
+std::vector<std::byte> chosen(const SlabInput& in, const Slab& slab, const Matrix& w, std::span<const float> importance,
+                              Progress& progress)
+{
+    const BlockFormat& format = *in.choice.format;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(slab.rows) * format.rowBytes(w.cols()));
+    in.choice.quantizer->run({.weights = w,
+                              .importance = importance,
+                              .low = in.low,
+                              .high = in.high,
+                              .format = format,
+                              .settings = in.choice.settings},
+                             bytes, progress);
+    return bytes;
+}
+
+} // namespace
+
+std::vector<Slab> slabs(const Tensor& tensor, long stride)
+{
+    const long cols = std::max(tensor.cols(), 1L), matrices = tensor.matrices();
+    const long rows = matrices > 0 ? tensor.rows() / matrices : 0; // of one matrix
+    const long height = stride > 1 ? kSampleRows : std::max(1L, kSlab / cols);
+    std::vector<Slab> all;
+    for (long matrix = 0; matrix < matrices; ++matrix)
+        for (long row = 0; row < rows; row += height * std::max(stride, 1L))
+            all.push_back({matrix, matrix * rows + row, std::min(height, rows - row)});
+    return all;
+}
+
+SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues, Progress& progress)
+{
+    const long cols = in.tensor.cols();
+    Matrix w(slab.rows, cols);
+    decodeRows(in.tensor, slab.first, slab.rows, w.data());
+    SlabResult result;
+    result.nonFinite = zeroed(w.data(), w.size());
+    if (result.nonFinite > 0 && !in.zeroNonFinite)
+        return result;
+
+    std::vector<float> importance;
+    if (in.stats)
+        importance = in.stats->importance(in.stats->sumSquares.rows() > 1 ? slab.matrix : 0);
+    const float* h = importance.empty() ? nullptr : importance.data();
+    if (keepValues)
+        result.decoded.resize(slab.rows, cols);
+    const auto measure = [&](const BlockFormat& format, Distortion& total) {
+        decodeEach(format, result.bytes, slab.rows, cols, [&](long row, std::span<const float> q) {
+            total.merge(distortion(w.row(row).data(), q.data(), h, cols));
+            if (keepValues)
+                std::ranges::copy(q, result.decoded.row(row).data());
+        });
+    };
+    if (in.choice.quantizer)
+        result.bytes = chosen(in, slab, w, importance, progress);
+    else
+        result.bytes = copied(in, slab, w, result.nonFinite > 0);
+    measure(*in.choice.format, result.method);
+    result.kept = result.method;
+    if (in.choice.format != &in.stored) {
+        result.bytes = carried(in, result.bytes, slab.rows);
+        result.kept = {};
+        measure(in.stored, result.kept);
+    }
+    if (keepValues)
+        result.original = std::move(w);
+    return result;
+}
+
+Range rangeFor(const BlockFormat& format, const Tensor& tensor, Progress& progress)
+{
+    if (format.affine.bits == 0 || format.affine.scope != Scope::Tensor)
+        return {};
+    const std::vector<Slab> all = slabs(tensor);
+    std::vector<Range> ranges(all.size());
+    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
+        const auto s = static_cast<std::size_t>(i);
+        Matrix w(all[s].rows, tensor.cols());
+        decodeRows(tensor, all[s].first, all[s].rows, w.data());
+        zeroed(w.data(), w.size());
+        ranges[s] = {std::min(w.minCoeff(), 0.0F), std::max(w.maxCoeff(), 0.0F)};
+    });
+    Range range;
+    for (const Range& part : ranges)
+        range = {std::min(range.low, part.low), std::max(range.high, part.high)};
+    return range;
+}
+
+TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& sink, Progress& progress)
+{
+    const auto start = std::chrono::steady_clock::now();
+    const Tensor& tensor = work.model.tensors.at(index);
+    const PlannedTensor& planned = work.plan.tensors.at(index);
+    const Range range = rangeFor(*planned.choice.format, tensor, progress);
+    const SlabInput in {.tensor = tensor,
+                        .choice = planned.choice,
+                        .stored = work.carried ? *planned.stored : *planned.choice.format,
+                        .stats = inputsOf(tensor, work.calibration),
+                        .low = range.low,
+                        .high = range.high,
+                        .zeroNonFinite = work.options.zeroNonFinite};
+    const std::vector<Slab> all = slabs(tensor);
+    std::vector<SlabResult> parts(all.size());
+    std::atomic<std::size_t> finished = 0;
+    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
+        const auto s = static_cast<std::size_t>(i);
+        NoProgress inner; // a slab is short; the loop around it polls
+        SlabResult result = quantizedSlab(in, all[s], false, inner);
+        work.model.check();
+        if (!result.bytes.empty())
+            sink(static_cast<std::uint64_t>(all[s].first) * in.stored.rowBytes(tensor.cols()), result.bytes);
+        result.bytes = {};
+        parts[s] = std::move(result);
+        progress.report(static_cast<double>(++finished) / static_cast<double>(all.size()), tensor.name);
+    });
+    TensorResult result {.index = index, .method = {}, .stored = {}, .nonFinite = 0, .seconds = 0};
+    for (const SlabResult& part : parts) {
+        result.method.merge(part.method);
+        result.stored.merge(part.kept);
+        result.nonFinite += part.nonFinite;
+    }
+    if (result.nonFinite > 0 && !work.options.zeroNonFinite)
+        fail(
+            QUERN_TEXT("core",
+                       "Tensor %1 holds %2 weights that are infinite or no numbers. The model may be damaged; they can "
+                       "be stored as 0 if you ask for it."),
+            tensor.name, result.nonFinite);
+    if (!std::isfinite(result.stored.errorSquares))
+        fail(QUERN_TEXT("core",
+                        "Tensor %1 has weights that %2 cannot hold: they would become infinite. Choose a format with a "
+                        "wider range, such as BF16, for it."),
+             tensor.name, in.stored.name);
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return result;
+}
+
+} // namespace quern

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "core/quantize.h"
+
+// Tensors quantized slab by slab: what quantize, exportModel and the previews have in common.
+namespace quern {
+
+// Rows that are worked on together: [first, first + rows) of the tensor, all of one matrix.
+struct Slab {
+    long matrix, first, rows;
+};
+
+// All rows, or every stride-th group of them. The same for any number of threads.
+std::vector<Slab> slabs(const Tensor& tensor, long stride = 1);
+
+struct SlabInput {
+    const Tensor& tensor;
+    const Choice& choice;       // format never null
+    const BlockFormat& stored;  // what the bytes are to be in: the choice's format, or what carries it
+    const InputStats* stats;    // may be null
+    float low = 0, high = 0;    // of the whole tensor; for formats of Scope::Tensor
+    bool zeroNonFinite = false; // else a slab with such weights is counted and left alone
+};
+
+struct SlabResult {
+    Matrix original, decoded;     // empty unless asked for
+    std::vector<std::byte> bytes; // rows of `stored`; empty if the slab was left alone
+    Distortion method, kept;      // of the choice; of the bytes
+    std::uint64_t nonFinite = 0;
+};
+
+SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues, Progress& progress);
+
+// Range of all finite weights of a tensor, 0 included; {0, 0} where the format does not ask for it.
+struct Range {
+    float low = 0, high = 0;
+};
+Range rangeFor(const BlockFormat& format, const Tensor& tensor, Progress& progress);
+
+// Receives a tensor's bytes: offset from the tensor's start. Called from several threads, in any order.
+using Sink = std::function<void(std::uint64_t offset, std::span<const std::byte> bytes)>;
+
+struct Work {
+    const Model& model;
+    const Plan& plan;
+    const Calibration* calibration; // may be null
+    const QuantizeOptions& options;
+    bool carried; // into formats that GGUF knows
+};
+
+// index: of the tensor in model and plan. Throws Error for non-finite weights, with their number.
+TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& sink, Progress& progress);
+
+} // namespace quern
