@@ -9,8 +9,10 @@ namespace quern {
 
 struct Histogram {
     double low = 0, high = 0;           // edges of the first and the last bin; bins are equally wide
-    std::vector<std::uint64_t> counts;  // per bin: [edge, next edge), the last one closed
+    std::vector<std::uint64_t> counts;  // per bin: [edge, next edge), the last one closed; one bin where low = high
     std::uint64_t below = 0, above = 0; // finite values outside [low, high]: the tails, never dropped
+
+    std::size_t bin(double value) const; // value in [low, high]
 };
 
 // An input channel (column) and the largest magnitude among its weights.
@@ -33,7 +35,9 @@ struct TensorStats {
     std::vector<Channel> topChannels(std::size_t n) const; // largest first
 };
 
-// One parallel run over the tensor (two for formats wider than 16 bits), in slabs; bounded memory.
+// bins: at least 1. Formats of 8 or 16 bits a value take one parallel run, in which equal bit patterns are counted: all
+// figures follow exactly from the counts. Others take two runs; the edges of their centre are rounded outward to 8
+// significant bits. Memory is bounded by 1 MB a task of at most 16, besides rows and columns.
 TensorStats tensorStats(const Tensor& tensor, int bins, Progress& progress);
 
 } // namespace quern
