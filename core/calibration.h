@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,10 @@ struct Calibration {
     const InputStats* find(std::string_view tensor) const; // null if absent
 };
 
-// Reads an importance matrix of llama.cpp: GGUF (in_sum2, counts) or the legacy format. Checks every size against the
-// file and every number for being finite. Throws Error.
+// Reads an importance matrix of llama.cpp: GGUF (in_sum2, counts) or the legacy format, which does not say how many
+// experts a tensor has and gives all of them as one row. Checks every size against the file and every number for being
+// finite and not negative. Throws Error.
 Calibration readImatrix(const std::filesystem::path& path);
+Calibration imatrixFromBytes(std::span<const std::byte> file, std::string_view source); // source: name for messages
 
 } // namespace quern
