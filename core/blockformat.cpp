@@ -5,6 +5,8 @@
 
 namespace quern {
 
+extern const BlockFormat f16;
+
 bool BlockFormat::inGguf() const
 {
     return id < kOwnFormats;
@@ -37,6 +39,13 @@ const BlockFormat* findAffineFormat(const Affine& affine, int group)
             && format->affine.scope == affine.scope && format->values == group)
             return format;
     return nullptr;
+}
+
+const BlockFormat& storedAs(const BlockFormat& format, long cols)
+{
+    if (!format.carrier)
+        return format;
+    return format.carrier->fits(cols) ? *format.carrier : f16;
 }
 
 std::vector<float> levels(const BlockFormat& format, std::span<const std::byte> block, int first)

@@ -50,6 +50,7 @@ struct BlockFormat {
     void (*place)(const BlockFormat& format, std::byte* block, int first, std::span<float> x) = nullptr;
 
     // The GGUF format that holds this one's values when a model is exported; null for GGUF formats themselves.
+    // Blocks of it need not divide the row: see storedAs.
     const BlockFormat* carrier = nullptr;
     // Rewrites blocks that hold `values` weights as blocks of `carrier`. Null: decode, then encode as the carrier,
     // which rounds. Where it is there, the carrier decodes to the same bits.
@@ -71,11 +72,9 @@ const BlockFormat* findBlockFormat(std::uint32_t id);      // null if unknown
 // The affine format of these parameters; group 0 with Scope::Row or Scope::Tensor. Null if there is none.
 const BlockFormat* findAffineFormat(const Affine& affine, int group);
 
-// What GGUF stores for `format`: its carrier, or itself.
-inline const BlockFormat& storedAs(const BlockFormat& format)
-{
-    return format.carrier ? *format.carrier : format;
-}
+// What GGUF stores for rows of `cols` weights in `format`: itself, its carrier, or F16 where the carrier's blocks do
+// not divide the row. Only into format.carrier may one carry().
+const BlockFormat& storedAs(const BlockFormat& format, long cols);
 
 // The values that value `first` of an encoded block (of `values` weights: the row's length for row formats) can take
 // under the block's parameters, ascending. For formats of group 1 that can place; empty otherwise.

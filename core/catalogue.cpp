@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <vector>
 
 namespace quern {
 
@@ -15,20 +16,26 @@ extern const BlockFormat q4_0, q4_1, q5_0, q5_1, q8_0, q8_1, q1_0, q2_0, tq1_0, 
 extern const BlockFormat q2_k, q3_k, q4_k, q5_k, q6_k, q8_k;
 extern const BlockFormat iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs;
 extern const BlockFormat f8_e4m3, f8_e5m2, u8, u16, u32, u64, truth;
+extern const std::span<const BlockFormat> affineFormats; // ours, of b bits and group g
 extern const Quantizer nearest;
 extern const Container ggufContainer, huggingFaceContainer;
 extern const Architecture llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3;
 
 std::span<const BlockFormat* const> blockFormats()
 {
-    static constexpr std::array all {
-        &f32,     &f16,     &bf16,    &f64,    &i8,    &i16,     &i32,   &i64,             // plain numbers of GGUF
-        &q4_0,    &q4_1,    &q5_0,    &q5_1,   &q8_0,  &q8_1,    &q1_0,  &q2_0,            // blocks of one scale
-        &tq1_0,   &tq2_0,   &mxfp4,   &nvfp4,                                              // ternary, four-bit floats
-        &q2_k,    &q3_k,    &q4_k,    &q5_k,   &q6_k,  &q8_k,                              // blocks of 256
-        &iq1_s,   &iq1_m,   &iq2_xxs, &iq2_xs, &iq2_s, &iq3_xxs, &iq3_s, &iq4_nl, &iq4_xs, // codebooks
-        &f8_e4m3, &f8_e5m2, &u8,      &u16,    &u32,   &u64,     &truth, // plain numbers of safetensors
-    };
+    static const std::vector<const BlockFormat*> all = [] {
+        std::vector<const BlockFormat*> formats {
+            &f32,     &f16,     &bf16,    &f64,    &i8,    &i16,     &i32,   &i64,             // plain numbers of GGUF
+            &q4_0,    &q4_1,    &q5_0,    &q5_1,   &q8_0,  &q8_1,    &q1_0,  &q2_0,            // blocks of one scale
+            &tq1_0,   &tq2_0,   &mxfp4,   &nvfp4,                                              // ternary, 4-bit floats
+            &q2_k,    &q3_k,    &q4_k,    &q5_k,   &q6_k,  &q8_k,                              // blocks of 256
+            &iq1_s,   &iq1_m,   &iq2_xxs, &iq2_xs, &iq2_s, &iq3_xxs, &iq3_s, &iq4_nl, &iq4_xs, // codebooks
+            &f8_e4m3, &f8_e5m2, &u8,      &u16,    &u32,   &u64,     &truth,                   // of safetensors
+        };
+        for (const BlockFormat& format : affineFormats)
+            formats.push_back(&format);
+        return formats;
+    }();
     return all;
 }
 

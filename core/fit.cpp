@@ -17,9 +17,9 @@ struct Group {
     float sumW = 0, sumWx = 0;
 
     Group(const Sample& sample, int first, int n)
-        : x(sample.x.data() + first)
-        , w(sample.w.data() + first)
-        , wx(sample.wx.data() + first)
+        : x(sample.x + first)
+        , w(sample.w + first)
+        , wx(sample.wx + first)
         , count(n)
     {
         for (int i = 0; i < n; ++i) {
@@ -90,6 +90,11 @@ void evaluate(Trial& trial, const Group& group, const CodeSet& codes)
     trial.wxq = wxq;
 }
 
+float ratio(float a, float b)
+{
+    return b == 0.0f ? 0.0f : a / b;
+}
+
 constexpr int kRounds = 3; // of refitting scales to codes; the fourth changes the error by less than 1e-4 of it
 
 void refitScales(Trial& trial)
@@ -119,23 +124,33 @@ void refitGrids(Trial& trial, const Group& group, bool belowZero)
 // Starts: the value of largest magnitude comes to lie so many times farther out than the outermost code.
 constexpr std::array<float, kLanes / 2> kBeyond {0.90f, 0.96f, 1.0f, 1.05f, 1.12f, 1.22f, 1.4f, 1.75f};
 
+struct ScaleFit {
+    float scale = 0, error = HUGE_VALF;
+};
+
 template <typename CodeSet>
-float bestScale(const Group& group, const CodeSet& codes)
+ScaleFit bestScale(const Group& group, const CodeSet& codes)
 {
-    float top = 0;
-    for (int i = 0; i < group.count; ++i)
-        top = std::abs(group.x[i]) > std::abs(top) ? group.x[i] : top;
+    float low = 0, high = 0;
+    for (int i = 0; i < group.count; ++i) {
+        low = std::min(low, group.x[i]);
+        high = std::max(high, group.x[i]);
+    }
+    // The two ways round; codes that reach to one side only cannot be turned.
+    const float straight = std::max(ratio(low, codes.low), ratio(high, codes.high));
+    const float turned = std::min(ratio(high, codes.low), ratio(low, codes.high));
     Trial trial;
     for (std::size_t c = 0; c < kLanes / 2; ++c) {
-        trial.scale[2 * c] = top / (codes.low * kBeyond[c]);
-        trial.scale[2 * c + 1] = top / (codes.high * kBeyond[c]);
+        trial.scale[2 * c] = straight / kBeyond[c];
+        trial.scale[2 * c + 1] = turned / kBeyond[c];
     }
     for (int round = 0; round < kRounds; ++round) {
         evaluate(trial, group, codes);
         refitScales(trial);
     }
     evaluate(trial, group, codes);
-    return trial.scale[trial.best()];
+    const std::size_t best = trial.best();
+    return {trial.scale[best], trial.error[best]};
 }
 
 struct GridFit {
@@ -179,11 +194,6 @@ int nearestInteger(float t, int low, int high)
     return static_cast<int>(roundedWithin(t, static_cast<float>(low), static_cast<float>(high)));
 }
 
-float ratio(float a, float b)
-{
-    return b == 0.0f ? 0.0f : a / b;
-}
-
 // Tries the 16 integer scales around each group's own on a common d. Returns the error of the best ones; numerator and
 // denominator are of the d that would fit their codes best.
 template <typename CodeSet>
@@ -219,7 +229,7 @@ ScaleSet fitScalesOf(const Sample& sample, int group, const CodeSet& codes, Scal
     const std::span<float> wanted(scales.data(), static_cast<std::size_t>(sample.count / group));
     float top = 0;
     for (std::size_t g = 0; g < wanted.size(); ++g) {
-        wanted[g] = bestScale(Group(sample, static_cast<int>(g) * group, group), codes);
+        wanted[g] = bestScale(Group(sample, static_cast<int>(g) * group, group), codes).scale;
         top = std::abs(wanted[g]) > std::abs(top) ? wanted[g] : top;
     }
     ScaleSet best;
@@ -307,19 +317,27 @@ Sample::Sample(std::span<const float> values, std::span<const float> importance)
     : count(static_cast<int>(values.size()))
 {
     float largest = 0, heaviest = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        largest = std::max(largest, std::abs(values[i]));
-        heaviest = importance.empty() ? 1.0f : std::max(heaviest, importance[i]);
-    }
+    for (const float v : values)
+        largest = std::max(largest, std::abs(v));
+    for (const float v : importance)
+        heaviest = std::max(heaviest, v);
     int exponent = 0;
     std::frexp(largest, &exponent);
     constexpr int kSmallest = -60; // what is smaller becomes 0 in any format
     unit = std::ldexp(1.0f, std::max(exponent - 1, kSmallest));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        x[i] = values[i] / unit;
-        w[i] = heaviest > 0.0f && !importance.empty() ? importance[i] / heaviest : 1.0f;
-        wx[i] = w[i] * x[i];
+
+    const std::size_t n = values.size();
+    if (n > kLargestBlock)
+        m_row.resize(3 * n);
+    float* const out = n > kLargestBlock ? m_row.data() : m_block.data();
+    for (std::size_t i = 0; i < n; ++i) {
+        out[i] = values[i] / unit;
+        out[n + i] = heaviest > 0.0f ? importance[i] / heaviest : 1.0f;
+        out[2 * n + i] = out[n + i] * out[i];
     }
+    x = out;
+    w = out + n;
+    wx = out + 2 * n;
 }
 
 std::span<const float> Sample::part(const Fit& fit, std::size_t first, std::size_t n)
@@ -330,14 +348,31 @@ std::span<const float> Sample::part(const Fit& fit, std::size_t first, std::size
 float fitScale(const Sample& sample, const Codes& codes)
 {
     const Group whole(sample, 0, sample.count);
-    const float scale = codes.iq4 ? bestScale(whole, Iq4 {}) : bestScale(whole, Integers {codes.low, codes.high});
-    return stored(scale, sample) * sample.unit;
+    const ScaleFit fit = codes.iq4 ? bestScale(whole, Iq4 {}) : bestScale(whole, Integers {codes.low, codes.high});
+    return stored(fit.scale, sample) * sample.unit;
 }
 
 Grid fitGrid(const Sample& sample, int top)
 {
     const GridFit fit = bestGrid(Group(sample, 0, sample.count), top, false);
     return {stored(fit.scale, sample) * sample.unit, stored(fit.offset, sample) * sample.unit};
+}
+
+ZeroFit fitZero(const Sample& sample, int top)
+{
+    const Group whole(sample, 0, sample.count);
+    const GridFit start = bestGrid(whole, top, false);
+    const int middle = nearestInteger(ratio(-start.offset, start.scale), 0, top);
+    ZeroFit found;
+    float leastError = HUGE_VALF;
+    for (int zero = std::max(middle - 1, 0); zero <= std::min(middle + 1, top); ++zero) {
+        const ScaleFit fit = bestScale(whole, Integers {static_cast<float>(-zero), static_cast<float>(top - zero)});
+        if (fit.error < leastError) {
+            leastError = fit.error;
+            found = {stored(fit.scale, sample) * sample.unit, zero};
+        }
+    }
+    return found;
 }
 
 ScaleSet fitScales(const Sample& sample, int group, const Codes& codes, ScaleRange range)

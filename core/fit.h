@@ -4,6 +4,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 namespace quern {
 
@@ -24,16 +25,23 @@ struct Codes {
 constexpr Codes kIq4Codes {-127, 113, true};
 
 // Values and their weights, scaled by a power of two so that the largest value is in [1, 2): sums of squares neither
-// overflow nor vanish.
-struct Sample {
-    std::array<float, kLargestBlock> x, w, wx; // w: at most 1; wx: w * x
-    int count = 0;
-    float unit = 1; // values are x * unit
-
-    // importance: as many as x, or empty: all ones. All zero counts as all ones.
+// overflow nor vanish. Allocates for whole rows only.
+class Sample {
+public:
+    // importance: as many as values, or empty: all ones. All zero counts as all ones.
     Sample(std::span<const float> values, std::span<const float> importance);
+    Sample(const Sample&) = delete;
+    Sample& operator=(const Sample&) = delete;
     // The part of `fit.importance` that belongs to values [first, first + n).
     static std::span<const float> part(const Fit& fit, std::size_t first, std::size_t n);
+
+    int count;               // of values
+    float unit;              // values are x * unit
+    const float *x, *w, *wx; // count each; w: at most 1; wx: w * x
+
+private:
+    std::array<float, 3 * kLargestBlock> m_block;
+    std::vector<float> m_row;
 };
 
 // Results are in units of the values, and halves: scales are rounded before they are compared.
@@ -43,6 +51,13 @@ float fitScale(const Sample& sample, const Codes& codes);
 
 // x = scale * code + offset, codes in [0, top]
 Grid fitGrid(const Sample& sample, int top);
+
+// x = scale * (code - zero), codes in [0, top], the integer zero among them
+struct ZeroFit {
+    float scale = 0;
+    int zero = 0;
+};
+ZeroFit fitZero(const Sample& sample, int top);
 
 // x = d * scale[g] * code for groups g of `group` values; scale in [low, high]
 struct ScaleSet {

@@ -66,10 +66,8 @@ void checkFits(const Choice& choice, const Tensor& tensor, Purpose purpose)
 // The GGUF format that holds `format` in rows of `cols`; null if there is none.
 const BlockFormat* storedFormat(const BlockFormat& format, long cols)
 {
-    const BlockFormat& stored = storedAs(format);
-    if (!stored.inGguf())
-        return nullptr;
-    return stored.fits(cols) ? &stored : findBlockFormat("F16");
+    const BlockFormat& stored = storedAs(format, cols);
+    return stored.inGguf() ? &stored : nullptr;
 }
 
 // Which rule, if any, decides about a tensor.

@@ -21,11 +21,11 @@ constexpr std::size_t kSlab = 4 << 20; // bytes written at once
 void storeRow(const Tensor& tensor, long row, std::byte* out)
 {
     const BlockFormat& format = *tensor.format;
-    const BlockFormat& stored = storedAs(format);
+    const BlockFormat& stored = storedAs(format, tensor.cols());
     const std::byte* blocks = tensor.row(row);
     if (&stored == &format) {
         std::memcpy(out, blocks, tensor.rowBytes());
-    } else if (format.carry) {
+    } else if (format.carry && &stored == format.carrier) {
         format.carry(format, blocks, tensor.cols(), out);
     } else {
         std::vector<float> x(static_cast<std::size_t>(tensor.cols())), back(x.size());
@@ -50,7 +50,7 @@ public:
 
     void write(const Tensor& tensor, std::uint64_t offset)
     {
-        const std::size_t rowBytes = storedAs(*tensor.format).rowBytes(tensor.cols());
+        const std::size_t rowBytes = storedAs(*tensor.format, tensor.cols()).rowBytes(tensor.cols());
         const long rows = tensor.count() > 0 ? tensor.rows() : 0;
         const long slabRows = std::max(1L, static_cast<long>(kSlab / std::max<std::size_t>(rowBytes, 1)));
         for (long first = 0; first < rows; first += slabRows) {
@@ -109,7 +109,7 @@ void writeModel(const Model& model, const std::filesystem::path& path, bool over
     refuseOwnFile(model, path, overwrite);
     std::vector<gguf::TensorInfo> tensors;
     for (const Tensor& tensor : model.tensors)
-        tensors.push_back({tensor.name, tensor.shape, &storedAs(*tensor.format)});
+        tensors.push_back({tensor.name, tensor.shape, &storedAs(*tensor.format, tensor.cols())});
     const gguf::Layout layout = gguf::layout(model.metadata, tensors);
     PendingFile file(path, layout.fileBytes, overwrite);
     file.write(0, layout.header);

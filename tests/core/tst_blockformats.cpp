@@ -155,7 +155,9 @@ void TestBlockFormats::areStableOnceDecoded()
     QFETCH(const BlockFormat*, format);
     const std::vector<float> x = normal(blockOf(*format), 1);
     const std::vector<float> once = roundTrip(*format, x), twice = roundTrip(*format, once);
-    QVERIFY2(weightedError(once, twice) <= 0.12 * weightedError(x, once) + 1e-12,
+    // A rounded zero point can leave the outermost code unused; the second range is then narrower than the first.
+    const double share = format->affine.bits > 0 && format->affine.zero == Zero::ZeroPoint ? 1.0 : 0.12;
+    QVERIFY2(weightedError(once, twice) <= share * weightedError(x, once) + 1e-12,
              qPrintable(QString::number(weightedError(once, twice) / weightedError(x, once))));
 }
 
@@ -170,10 +172,11 @@ void TestBlockFormats::errorFitsTheirBits()
         error += weightedError(x, roundTrip(*format, x));
         power += weightedError(x, std::vector<float>(x.size(), 0.0f));
     }
-    // A uniform quantizer gains 6.02 dB a bit. Scales, clipping and the range of a long group cost up to 12 dB; none
-    // beats the rate-distortion bound of 6.02 dB a bit.
+    // A uniform quantizer gains 6.02 dB a bit of its codes, less what the range of a group costs. None beats the
+    // rate-distortion bound of 6.02 dB for every bit there is.
     const double gain = -10 * std::log10(error / power);
-    QVERIFY2(gain >= 6.02 * bitsPerWeight(*format) - 12.0, qPrintable(QString::number(gain)));
+    const double bits = format->affine.bits > 0 ? format->affine.bits : bitsPerWeight(*format);
+    QVERIFY2(gain >= 6.02 * bits - (format->affine.bits > 0 ? 11.0 : 8.0), qPrintable(QString::number(gain)));
     QVERIFY2(gain <= 6.02 * bitsPerWeight(*format), qPrintable(QString::number(gain)));
 }
 
@@ -279,6 +282,8 @@ void TestBlockFormats::followImportance()
     QFETCH(const BlockFormat*, format);
     if (format->floating())
         QSKIP("Nothing to choose.");
+    if (format->affine.bits > 0 && format->affine.scope == Scope::Tensor)
+        QSKIP("The range of the tensor decides.");
     double plain = 0, weighted = 0, weightedPlainly = 0, plainByWeight = 0;
     for (unsigned seed = 0; seed < 16; ++seed) {
         const std::vector<float> x = normal(blockOf(*format), 20 + seed);
@@ -292,7 +297,7 @@ void TestBlockFormats::followImportance()
         weightedPlainly += weightedError(x, without);
     }
     QVERIFY2(weighted <= plain, qPrintable(QString("%1 > %2").arg(weighted).arg(plain)));
-    if (format->name != "Q8_0") // eight bits: nothing to be gained
+    if (bitsPerWeight(*format) < 7.0) // with more there is nothing to be gained
         QVERIFY2(weighted < 0.98 * plain, qPrintable(QString("%1 of %2").arg(weighted).arg(plain)));
     const std::vector<float> x = normal(blockOf(*format), 7), none(x.size(), 0.0f);
     QCOMPARE(roundTrip(*format, x, none), roundTrip(*format, x, std::vector<float>(x.size(), 1.0f)));

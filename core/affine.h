@@ -1,0 +1,73 @@
+#pragma once
+
+#include "core/blockformat.h"
+#include "core/codec.h"
+
+namespace quern {
+
+// Linear quantization: x = scale * (code - zero) + minimum, codes in [0, top].
+//     Symmetric: zero is 2^(bits - 1) and minimum 0, so that code - zero is in [-2^(bits - 1), 2^(bits - 1) - 1]
+//     Minimum:   zero is 0
+//     ZeroPoint: minimum is 0 and zero an integer, so that 0 is represented exactly
+struct AffineGrid {
+    float scale = 0, minimum = 0;
+    int zero = 0, top = 0;
+
+    int code(float x) const { return shifted(x, scale == 0.0f ? 0.0f : 1.0f / scale) + zero; }
+    float value(int code) const { return scale * static_cast<float>(code - zero) + minimum; }
+    // code - zero of the point nearest to x.
+    int shifted(float x, float codesPerUnit) const
+    {
+        const auto low = static_cast<float>(-zero), high = static_cast<float>(top - zero);
+        return static_cast<int>(roundedWithin((x - minimum) * codesPerUnit, low, high));
+    }
+};
+
+enum class Precision { Float, Half };
+
+// The grid of the textbooks for values in [low, high]: from end to end, for ZeroPoint after the range was extended to
+// contain 0. Symmetric: the end of larger magnitude becomes code 0, so the scale has the opposite sign of that end.
+// Precision::Half: as blocks store it, scale and minimum rounded to FP16 before anything else follows from them.
+constexpr AffineGrid affineGrid(const Affine& affine, float low, float high, Precision precision)
+{
+    const auto rounded = [&](float v) { return precision == Precision::Half ? finiteHalf(v) : v; };
+    const int top = (1 << affine.bits) - 1, middle = 1 << (affine.bits - 1);
+    const auto steps = static_cast<float>(top);
+    if (affine.zero == Zero::Symmetric)
+        return {rounded((-low > high ? low : high) / static_cast<float>(-middle)), 0.0f, middle, top};
+    if (affine.zero == Zero::Minimum)
+        return {rounded(high / steps - low / steps), rounded(low), 0, top};
+    low = low < 0.0f ? low : 0.0f;
+    high = high > 0.0f ? high : 0.0f;
+    const float scale = rounded(high / steps - low / steps);
+    const float zero = scale == 0.0f ? 0.0f : roundedWithin(-low / scale, 0.0f, steps);
+    return {scale, 0.0f, static_cast<int>(zero), top};
+}
+
+// Codes of `Bits` bits side by side, least significant bits first: code i in bits [i * Bits, (i + 1) * Bits). Eight of
+// them are Bits bytes; they move as the bytes of one word.
+template <int Bits>
+constexpr std::uint64_t packed(std::uint64_t eight)
+{
+    for (int width = 8, bits = Bits; width < 64; width *= 2, bits *= 2) {
+        std::uint64_t low = 0; // the lower field of each pair
+        for (int at = 0; at < 64; at += 2 * width)
+            low |= ((std::uint64_t {1} << bits) - 1) << at;
+        eight = (eight & low) | (eight >> (width - bits) & low << bits);
+    }
+    return eight;
+}
+
+template <int Bits>
+constexpr std::uint64_t unpacked(std::uint64_t word)
+{
+    for (int width = 32, bits = 4 * Bits; width >= 8; width /= 2, bits /= 2) {
+        std::uint64_t low = 0;
+        for (int at = 0; at < 64; at += 2 * width)
+            low |= ((std::uint64_t {1} << bits) - 1) << at;
+        word = (word & low) | (word & low << bits) << (width - bits);
+    }
+    return word;
+}
+
+} // namespace quern
