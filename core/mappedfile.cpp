@@ -167,6 +167,19 @@ MappedFile::~MappedFile()
     ::close(m_file);
 }
 
+void MappedFile::expectPieces(bool pieces) const
+{
+    if (!m_bytes.empty()) // advice only: nothing is lost where it is not taken
+        madvise(const_cast<std::byte*>(m_bytes.data()), m_bytes.size(), pieces ? MADV_RANDOM : MADV_NORMAL);
+}
+
+void MappedFile::fetch(std::span<const std::byte> piece)
+{
+    const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(piece.data()) % page;
+    madvise(const_cast<std::byte*>(piece.data()) - before, piece.size() + before, MADV_WILLNEED);
+}
+
 void MappedFile::check() const
 {
     // A cut within the last page raises no signal, hence the size.

@@ -21,6 +21,10 @@ public:
     const std::filesystem::path& path() const { return m_path; }
     void check() const override;
 
+    // By default the system reads on generously where a byte is asked for. For looking at small pieces only:
+    void expectPieces(bool pieces) const;                // true: nothing more than asked for; false: as by default
+    static void fetch(std::span<const std::byte> piece); // begins to read a piece of any mapping; does not wait
+
 private:
     struct Region; // what the SIGBUS handler sees of a mapping
 

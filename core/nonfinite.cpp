@@ -1,8 +1,11 @@
 #include "core/nonfinite.h"
 
+#include "core/mappedfile.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <unordered_set>
 
 namespace quern {
 namespace {
@@ -67,47 +70,86 @@ long nonFinite(const BlockFormat& format, std::span<const std::byte> bytes)
     return decodedNonFinite(format, bytes);
 }
 
-// Number of weights that are not finite among `share` bytes of the tensor, in pieces at even distances.
-long sampledNonFinite(const Tensor& tensor, std::uint64_t share)
-{
-    const auto block = static_cast<std::uint64_t>(tensor.format->bytes);
-    const std::uint64_t blocks = tensor.bytes.size() / block;
-    const std::uint64_t wanted = std::min(blocks, std::max<std::uint64_t>(share / block, 1));
-    if (wanted == blocks)
-        return nonFinite(*tensor.format, tensor.bytes);
-    const std::uint64_t pieceBlocks = std::clamp<std::uint64_t>(kPiece / block, 1, wanted);
-    const std::uint64_t pieces = wanted / pieceBlocks;
-    long n = 0;
-    for (std::uint64_t i = 0; i < pieces; ++i) {
-        const std::uint64_t first = i * (blocks - pieceBlocks) / std::max<std::uint64_t>(pieces - 1, 1);
-        n += nonFinite(*tensor.format, tensor.bytes.subspan(first * block, pieceBlocks * block));
-    }
-    return n;
-}
-
 bool isFloat(const Tensor& tensor)
 {
     return tensor.format->values == 1;
 }
 
-} // namespace
+// Part of a tensor: whole blocks.
+struct Piece {
+    const Tensor* tensor;
+    std::span<const std::byte> bytes;
+};
 
-void warnOfNonFinite(Model& model)
+// Adds pieces of the tensor at even distances, `share` bytes in all.
+void addPieces(const Tensor& tensor, std::uint64_t share, std::vector<Piece>& pieces)
+{
+    const auto block = static_cast<std::uint64_t>(tensor.format->bytes);
+    const std::uint64_t blocks = tensor.bytes.size() / block;
+    const std::uint64_t wanted = std::min(blocks, std::max<std::uint64_t>(share / block, 1));
+    const std::uint64_t length = wanted == blocks ? blocks : std::clamp<std::uint64_t>(kPiece / block, 1, wanted);
+    const std::uint64_t n = wanted / length;
+    for (std::uint64_t i = 0; i < n; ++i) {
+        const std::uint64_t first = i * ((blocks - length) / std::max<std::uint64_t>(n - 1, 1));
+        pieces.push_back({&tensor, tensor.bytes.subspan(first * block, length * block)});
+    }
+}
+
+std::vector<Piece> sampled(const Model& model)
 {
     std::uint64_t floatBytes = 0, blockBytes = 0;
     for (const Tensor& tensor : model.tensors)
         (isFloat(tensor) ? floatBytes : blockBytes) += tensor.bytes.size();
-    const Tensor* first = nullptr;
-    long tensors = 0, weights = 0;
+    std::vector<Piece> pieces;
     for (const Tensor& tensor : model.tensors) {
         const std::uint64_t limit = isFloat(tensor) ? kFloatBytes : kBlockBytes;
         const std::uint64_t all = isFloat(tensor) ? floatBytes : blockBytes;
         const std::uint64_t share = all <= limit ? tensor.bytes.size() : limit / model.tensors.size();
-        if (tensor.bytes.empty() || tensor.format->values == 0)
-            continue;
-        const long n = sampledNonFinite(tensor, share);
-        first = n > 0 && !first ? &tensor : first;
-        tensors += n > 0;
+        if (!tensor.bytes.empty() && tensor.format->values > 0)
+            addPieces(tensor, share, pieces);
+    }
+    return pieces;
+}
+
+// Tells the system that pieces of the model's files are read, for as long as it lives.
+class ReadingPieces {
+public:
+    explicit ReadingPieces(const Model& model)
+        : m_model(model)
+    {
+        expect(true);
+    }
+    ~ReadingPieces() { expect(false); }
+    ReadingPieces(const ReadingPieces&) = delete;
+    ReadingPieces& operator=(const ReadingPieces&) = delete;
+
+private:
+    void expect(bool pieces) const
+    {
+        for (const auto& storage : m_model.storage)
+            if (const auto* file = dynamic_cast<const MappedFile*>(storage.get()))
+                file->expectPieces(pieces);
+    }
+
+    const Model& m_model;
+};
+
+} // namespace
+
+void warnOfNonFinite(Model& model)
+{
+    const std::vector<Piece> pieces = sampled(model);
+    const ReadingPieces reading(model);
+    for (const Piece& piece : pieces)
+        MappedFile::fetch(piece.bytes);
+    const Tensor* first = nullptr;
+    long weights = 0;
+    std::unordered_set<const Tensor*> tensors;
+    for (const Piece& piece : pieces) {
+        const long n = nonFinite(*piece.tensor->format, piece.bytes);
+        if (n > 0)
+            tensors.insert(piece.tensor);
+        first = n > 0 && !first ? piece.tensor : first;
         weights += n;
     }
     model.check();
@@ -116,7 +158,7 @@ void warnOfNonFinite(Model& model)
             sentence(QUERN_TEXT("core",
                                 "Among the weights looked at on opening, %1 in %2 tensors (%3 is the first) are NaN or "
                                 "infinite. The model may be damaged."),
-                     weights, tensors, first->name));
+                     weights, tensors.size(), first->name));
 }
 
 } // namespace quern
