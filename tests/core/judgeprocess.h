@@ -1,16 +1,14 @@
 #pragma once
 
-#include "core/gguf.h"
-#include "core/model.h"
+#include "core/preset.h"
+#include "core/quantize.h"
 #include "tests/judge/library.h"
 
 #include <QFile>
 #include <QProcess>
 #include <QString>
 
-#include <memory>
 #include <string>
-#include <vector>
 
 // llama.cpp's opinion on a file, from a process of its own (tests/judge).
 namespace judge {
@@ -44,25 +42,14 @@ inline Verdict run(const QStringList& arguments)
     return {works, QString::fromUtf8(works ? process.readAllStandardOutput() : process.readAllStandardError())};
 }
 
-struct Buffers final : quern::Storage {
-    std::vector<quern::Matrix> values;
-};
-
 // All weights decoded: what llama.cpp computes then depends on names, order and metadata alone.
-inline void writeAsF32(const quern::Model& model, const std::string& path)
+inline void exportAsF32(const quern::Model& model, const std::string& path)
 {
-    quern::Model plain = model;
-    const auto buffers = std::make_shared<Buffers>();
-    buffers->values.reserve(model.tensors.size());
-    for (quern::Tensor& tensor : plain.tensors) {
-        const quern::Matrix& w = buffers->values.emplace_back(quern::decoded(tensor));
-        tensor.format = quern::findBlockFormat("F32");
-        tensor.bytes = std::as_bytes(std::span(w.data(), static_cast<std::size_t>(w.size())));
-        tensor.headRows = 0;
-    }
-    plain.storage.push_back(buffers);
+    quern::Recipe recipe;
+    recipe.preset = quern::findPreset("F32");
+    const quern::Plan plan = quern::resolve(recipe, model, nullptr);
     quern::NoProgress progress;
-    quern::writeModel(plain, path, true, progress);
+    quern::exportModel(model, plan, nullptr, path, {}, {}, progress);
 }
 
 } // namespace judge

@@ -31,7 +31,7 @@ class ExportLlamaTest final : public QObject {
     {
         const QString file = m_folder.filePath(model + ".gguf");
         if (!QFile::exists(file))
-            judge::writeAsF32(quern::openModel(folder(model)), file.toStdString());
+            judge::exportAsF32(quern::openModel(folder(model)), file.toStdString());
         return file;
     }
 

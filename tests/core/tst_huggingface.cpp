@@ -1,4 +1,3 @@
-#include "core/gguf.h"
 #include "core/huggingface.h"
 #include "tests/core/judgeprocess.h"
 #include "tests/core/tinymodel.h"
@@ -88,7 +87,7 @@ std::vector<float> values(const quern::Tensor& tensor)
 judge::Verdict exported(const quern::Model& model, const QString& folder, const QStringList& command)
 {
     const QString file = folder + "/out.gguf";
-    judge::writeAsF32(model, file.toStdString());
+    judge::exportAsF32(model, file.toStdString());
     return judge::run(QStringList {command.front(), file} + command.mid(1));
 }
 
