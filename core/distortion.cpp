@@ -158,6 +158,8 @@ Distortion distortion(const Tensor& original, const Tensor& stored, std::span<co
         fail(QUERN_TEXT("core", "Tensor %1 has %2 x %3 weights, but %4 x %5 in the other model."), original.name,
              original.rows(), original.cols(), stored.rows(), stored.cols());
     const long rows = original.rows(), cols = original.cols();
+    const bool each = static_cast<long>(importance.size()) > cols; // matrix has its own
+    const long rowsOfMatrix = std::max(rows / std::max(original.matrices(), 1L), 1L);
     const long slab = std::max(1L, (1L << 16) / std::max(cols, 1L)), slabs = (rows + slab - 1) / slab;
     std::vector<Distortion> parts(static_cast<std::size_t>(slabs));
     parallelFor(slabs, progress, [&](long s) {
@@ -165,8 +167,8 @@ Distortion distortion(const Tensor& original, const Tensor& stored, std::span<co
         for (long row = s * slab; row < std::min(rows, (s + 1) * slab); ++row) {
             decodeRows(original, row, 1, w.data());
             decodeRows(stored, row, 1, q.data());
-            parts[static_cast<std::size_t>(s)].merge(
-                distortion(w.data(), q.data(), importance.empty() ? nullptr : importance.data(), cols));
+            const float* h = importance.empty() ? nullptr : importance.data() + (each ? row / rowsOfMatrix * cols : 0);
+            parts[static_cast<std::size_t>(s)].merge(distortion(w.data(), q.data(), h, cols));
         }
     });
     Distortion total;

@@ -27,8 +27,8 @@ struct Distortion {
 // w, q: n values of one row; importance: n values or null.
 Distortion distortion(const float* w, const float* q, const float* importance, long n);
 
-// Of a stored tensor to its original of the same shape; importance: cols() values or empty. Throws Error if shapes
-// differ.
+// Of a stored tensor to its original of the same shape; importance: cols() values, or as many for
+// each matrix, or empty. Throws Error if shapes differ.
 Distortion distortion(const Tensor& original, const Tensor& stored, std::span<const float> importance,
                       Progress& progress);
 

@@ -1,0 +1,205 @@
+#include "core/quantize.h"
+
+#include "app/cli/command.h"
+#include "app/cli/output.h"
+#include "core/error.h"
+#include "core/preset.h"
+
+#include <charconv>
+#include <chrono>
+
+namespace {
+
+constexpr Option kOptions[] {
+    {"--output", "OUT.gguf", "the file to write", "-o"},
+    {"--preset", "NAME", "a mix of types of llama.cpp, e.g. Q4_K_M; quern-cli formats lists them"},
+    {"--format", "F", "one format for every tensor that may be quantized"},
+    {"--method", "M", "the method for --format; nearest if absent"},
+    {"--set", "KEY=VALUE", "a setting of --method; may be repeated"},
+    {"--recipe", "R.json", "a recipe"},
+    {"--rule", "GLOB=FORMAT[:METHOD]", "for some tensors, upon all that; may be repeated, the last match decides"},
+    {"--imatrix", "FILE", "importance matrix of llama.cpp, GGUF or legacy"},
+    {"--zero-nonfinite", nullptr, "store weights that are infinite or no numbers as 0 instead of refusing"},
+    {"--dry-run", nullptr, "say what it would give, exact to the byte, and read metadata only"},
+    {"--overwrite", nullptr, "replace OUT.gguf if it exists"},
+};
+constexpr std::string_view kRepeatable[] {"--set", "--rule"};
+
+const quern::BlockFormat* formatNamed(const std::string& name)
+{
+    const quern::BlockFormat* format = quern::findBlockFormat(name);
+    if (!format)
+        quern::fail("The format %1 is not known; quern-cli formats lists all.", name);
+    return format;
+}
+
+const quern::Quantizer* methodNamed(const std::string& name)
+{
+    const quern::Quantizer* method = quern::findQuantizer(name);
+    if (!method)
+        quern::fail("The method %1 is not known; quern-cli methods lists all.", name);
+    return method;
+}
+
+quern::Settings settings(const std::vector<std::string>& pairs)
+{
+    quern::Settings settings;
+    for (const std::string& pair : pairs) {
+        const auto equals = pair.find('=');
+        double value = 0;
+        const char* end = pair.data() + pair.size();
+        const auto parsed = std::from_chars(pair.data() + std::min(equals, pair.size() - 1) + 1, end, value);
+        if (equals == std::string::npos || parsed.ec != std::errc() || parsed.ptr != end)
+            throw WrongUsage("--set needs KEY=VALUE with a number, not " + pair);
+        settings[pair.substr(0, equals)] = value;
+    }
+    return settings;
+}
+
+quern::Rule ruleFrom(const std::string& text)
+{
+    const auto equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+        throw WrongUsage("--rule needs GLOB=FORMAT[:METHOD], not " + text);
+    std::string format = text.substr(equals + 1), method = "nearest";
+    if (const auto colon = format.find(':'); colon != std::string::npos) {
+        method = format.substr(colon + 1);
+        format.resize(colon);
+    }
+    if (format == "copy")
+        return {text.substr(0, equals), {}};
+    return {text.substr(0, equals), {methodNamed(method), formatNamed(format), {}}};
+}
+
+quern::Recipe recipeOf(const Arguments& arguments)
+{
+    const int ways
+        = int {arguments.has("--preset")} + int {arguments.has("--format")} + int {arguments.has("--recipe")};
+    if (ways > 1)
+        throw WrongUsage("--preset, --format and --recipe exclude each other; --rule goes with each");
+    if (ways == 0 && !arguments.has("--rule"))
+        throw WrongUsage("what to do is missing: --preset, --format, --recipe or --rule");
+    if (!arguments.has("--format") && (arguments.has("--method") || arguments.has("--set")))
+        throw WrongUsage("--method and --set go with --format");
+    quern::Recipe recipe;
+    if (arguments.has("--recipe"))
+        recipe = recipeAt(arguments.text("--recipe"));
+    if (arguments.has("--preset")) {
+        recipe.preset = quern::findPreset(arguments.text("--preset"));
+        if (!recipe.preset)
+            quern::fail("The preset %1 is not known; quern-cli formats lists all.", arguments.text("--preset"));
+        recipe.name = recipe.preset->name;
+    }
+    if (arguments.has("--format"))
+        recipe.rules.push_back({"*",
+                                {methodNamed(arguments.text("--method", "nearest")),
+                                 formatNamed(arguments.text("--format")), settings(arguments.all("--set"))}});
+    for (const std::string& rule : arguments.all("--rule"))
+        recipe.rules.push_back(ruleFrom(rule));
+    return recipe;
+}
+
+Json report(const quern::Plan& plan, const quern::Model& model, const std::string& output)
+{
+    Json json {{"output", output},
+               {"bytes", plan.fileBytes},
+               {"bits_per_weight", plan.bitsPerWeight(model)},
+               {"method_bits_per_weight", plan.methodBitsPerWeight(model)},
+               {"tensors", Json::array()},
+               {"warnings", model.warnings}};
+    for (const std::string& warning : plan.warnings)
+        json["warnings"].push_back(warning);
+    for (std::size_t i = 0; i < plan.tensors.size(); ++i)
+        json["tensors"].push_back(planned(plan, i, model));
+    return json;
+}
+
+void addErrors(Json& tensor, const quern::TensorResult& result, bool weighted)
+{
+    tensor["rel_rmse"] = result.stored.relative();
+    tensor["sqnr_db"] = result.stored.sqnr();
+    tensor["max_abs_error"] = result.stored.largest;
+    tensor["method_rel_rmse"] = result.method.relative();
+    tensor["rho"] = weighted ? Json(result.stored.rho()) : Json();
+    tensor["zeroed"] = result.nonFinite;
+    tensor["seconds"] = result.seconds;
+}
+
+void printTable(const Json& json)
+{
+    const bool measured = json.contains("seconds");
+    std::vector<std::string> header {"tensor", "shape", "format", "method", "stored as", "bytes"};
+    if (measured)
+        header.insert(header.end(), {"rel. error", "SQNR dB", "rho"});
+    Table table(header);
+    for (const Json& tensor : json["tensors"]) {
+        std::vector<std::string> row {quern::toText(tensor["name"].get<std::string>()),
+                                      dimensions(tensor["shape"].get<std::vector<long>>()),
+                                      tensor["format"].get<std::string>(),
+                                      tensor["method"].get<std::string>(),
+                                      tensor["stored_as"].get<std::string>(),
+                                      std::to_string(tensor["bytes"].get<std::uint64_t>())};
+        if (measured) {
+            row.push_back(significant(tensor["rel_rmse"].get<double>()));
+            row.push_back(significant(tensor["sqnr_db"].get<double>()));
+            row.push_back(tensor["rho"].is_null() ? "-" : significant(tensor["rho"].get<double>()));
+        }
+        table.add(row);
+    }
+    table.print();
+    const double bits = json["bits_per_weight"].get<double>(), method = json["method_bits_per_weight"].get<double>();
+    std::string total = "\n" + size(json["bytes"].get<std::uint64_t>()) + ", " + fixed(bits, 2) + " bits per weight";
+    if (std::abs(bits - method) > 0.005)
+        total += " (the method needs " + fixed(method, 2) + ")";
+    if (measured)
+        total += ", " + fixed(json["seconds"].get<double>(), 1) + " s";
+    say(total);
+    if (measured)
+        say("written to " + json["output"].get<std::string>());
+}
+
+void run(const Arguments& arguments, quern::Progress& progress)
+{
+    const bool json = arguments.has("--json"), dry = arguments.has("--dry-run");
+    const std::string output = arguments.text("--output");
+    if (output.empty() && !dry)
+        throw WrongUsage("the file to write is missing: -o OUT.gguf");
+    const quern::Recipe recipe = recipeOf(arguments);
+    const quern::Model model = opened(arguments.positional()[0], json);
+    if (model.obstacle)
+        throw quern::Error(*model.obstacle);
+    const auto calibration = calibrationAt(arguments.text("--imatrix"));
+    const quern::Calibration* weights = calibration ? &*calibration : nullptr;
+    const quern::Plan plan
+        = quern::resolve(recipe, model, weights, dry ? quern::Purpose::Sizes : quern::Purpose::Quantize);
+    if (!json)
+        warn(plan.warnings);
+    Json result = report(plan, model, output);
+    if (!dry) {
+        const auto start = std::chrono::steady_clock::now();
+        quern::ExportOptions options;
+        options.zeroNonFinite = arguments.has("--zero-nonfinite");
+        options.overwrite = arguments.has("--overwrite");
+        const auto done = [&](const quern::TensorResult& tensor) {
+            const bool weighted = quern::inputsOf(model.tensors[tensor.index], weights) != nullptr;
+            addErrors(result["tensors"][tensor.index], tensor, weighted);
+        };
+        quern::exportModel(model, plan, weights, output, options, done, progress);
+        result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+    if (json)
+        print(result);
+    else
+        printTable(result);
+}
+
+} // namespace
+
+const Command quantizeCommand {.name = "quantize",
+                               .positional = "MODEL -o OUT.gguf",
+                               .summary = "quantize a model and write it as GGUF",
+                               .least = 1,
+                               .most = 1,
+                               .options = kOptions,
+                               .repeatable = kRepeatable,
+                               .run = run};
