@@ -1,7 +1,12 @@
 // Every view of the main window. To add one, write its file and name it here.
 #include "widgets/view.h"
 
+#include <array>
+
+extern constinit const View channels, distribution, matrix, overview;
+
 std::span<const View* const> views()
 {
-    return {};
+    static constexpr std::array all {&overview, &distribution, &matrix, &channels};
+    return all;
 }

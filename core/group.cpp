@@ -1,0 +1,248 @@
+#include "core/group.h"
+
+#include "core/parallel.h"
+#include "core/slab.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+
+namespace quern {
+namespace {
+
+constexpr long kSuperBlock = 256, kSubBlock = 16; // K and IQ formats; their sub-blocks are 16 or 32 weights
+
+bool copies(const Choice& choice)
+{
+    return !choice.quantizer || !choice.format;
+}
+
+bool hasLevels(const Choice& choice)
+{
+    return !copies(choice) && choice.format->group == 1 && choice.format->place && !choice.format->floating();
+}
+
+// As previews do: weights that are no finite numbers count as 0.
+SlabInput slabInput(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
+{
+    const Range range = rangeFor(*choice.format, tensor, progress);
+    return {.tensor = tensor,
+            .choice = choice,
+            .stored = *choice.format,
+            .stats = stats,
+            .low = range.low,
+            .high = range.high,
+            .zeroNonFinite = true};
+}
+
+// Calls use(number, slab, its rows) for slabs in any order, on all cores.
+template <typename Use>
+void forSlabs(const Tensor& tensor, const Choice& choice, const InputStats* stats, const std::vector<Slab>& all,
+              Progress& progress, const Use& use)
+{
+    const SlabInput in = slabInput(tensor, choice, stats, progress);
+    std::atomic<std::size_t> finished = 0;
+    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
+        const auto s = static_cast<std::size_t>(i);
+        NoProgress inner; // a slab is short; the loop around it polls
+        use(s, all[s], quantizedSlab(in, all[s], true, inner));
+        progress.report(static_cast<double>(++finished) / static_cast<double>(all.size()), tensor.name);
+    });
+}
+
+// The block that holds column `col` of encoded row `row`, and the column's place in it.
+struct Place {
+    std::span<const std::byte> block;
+    int first;
+};
+
+Place placeOf(const BlockFormat& format, std::span<const std::byte> row, long col)
+{
+    if (format.values == 0)
+        return {row, static_cast<int>(col)};
+    const auto bytes = static_cast<std::size_t>(format.bytes);
+    return {row.subspan(static_cast<std::size_t>(col / format.values) * bytes, bytes),
+            static_cast<int>(col % format.values)};
+}
+
+// Steps of the groups of rows that were quantized together.
+class Steps {
+public:
+    Steps(const BlockFormat& format, long cols)
+        : m_format(format)
+        , m_cols(cols)
+        , m_rowBytes(format.rowBytes(cols))
+        , m_group(groupSize(format, cols))
+    {
+    }
+
+    long groups() const { return (m_cols + m_group - 1) / m_group; }
+
+    // out: groups() values of row `row` of the blocks
+    void ofRow(std::span<const std::byte> blocks, long row, float* out)
+    {
+        const auto bytes = blocks.subspan(static_cast<std::size_t>(row) * m_rowBytes, m_rowBytes);
+        for (long g = 0; g < groups(); ++g) {
+            const Place place = placeOf(m_format, bytes, g * m_group);
+            m_block.assign(place.block.begin(), place.block.end());
+            const float range = extreme(place.first, HUGE_VALF) - extreme(place.first, -HUGE_VALF);
+            if (m_levels < 2 && range > 0)
+                m_levels = levels(m_format, place.block, place.first).size();
+            out[g] = range > 0 && m_levels > 1 ? range / static_cast<float>(m_levels - 1) : 0.0f;
+        }
+    }
+
+private:
+    float extreme(int first, float x)
+    {
+        m_format.place(m_format, m_block.data(), first, {&x, 1});
+        return x;
+    }
+
+    const BlockFormat& m_format;
+    long m_cols;
+    std::size_t m_rowBytes;
+    long m_group;
+    std::size_t m_levels = 0; // of any group that has more than one: all have as many
+    std::vector<std::byte> m_block;
+};
+
+void count(const Matrix& values, Histogram& into)
+{
+    for (const float x : values.reshaped<Eigen::RowMajor>()) {
+        if (x < into.low)
+            ++into.below;
+        else if (x > into.high)
+            ++into.above;
+        else if (!into.counts.empty())
+            ++into.counts[into.bin(x)];
+    }
+}
+
+void add(Histogram& total, const Histogram& part)
+{
+    std::ranges::transform(total.counts, part.counts, total.counts.begin(), std::plus());
+    total.below += part.below;
+    total.above += part.above;
+}
+
+// Sum over groups of (mean squared error / step^2), and how many groups had a step.
+struct ErrorPerStep {
+    double sum = 0;
+    long groups = 0;
+
+    void add(const SlabResult& rows, Steps& steps, long group)
+    {
+        std::vector<float> step(static_cast<std::size_t>(steps.groups()));
+        for (long row = 0; row < rows.original.rows(); ++row) {
+            steps.ofRow(rows.bytes, row, step.data());
+            for (long g = 0; g < steps.groups(); ++g) {
+                const float s = step[static_cast<std::size_t>(g)];
+                if (!(s > 0))
+                    continue;
+                const long first = g * group, n = std::min(group, rows.original.cols() - first);
+                const auto error = (rows.original.row(row).segment(first, n) - rows.decoded.row(row).segment(first, n))
+                                       .cast<double>();
+                sum += error.squaredNorm() / static_cast<double>(n) / (static_cast<double>(s) * s);
+                ++groups;
+            }
+        }
+    }
+};
+
+} // namespace
+
+long groupSize(const BlockFormat& format, long cols)
+{
+    if (format.values == 0)
+        return cols;
+    return format.values == kSuperBlock && format.affine.bits == 0 ? kSubBlock : format.values;
+}
+
+GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const InputStats* stats, long row, long group,
+                        Progress& progress)
+{
+    const QuantizedRows rows = quantizedRows(tensor, choice, stats, row, 1, progress);
+    const BlockFormat& format = copies(choice) ? *tensor.format : *choice.format;
+    const long cols = tensor.cols(), size = groupSize(format, cols);
+    GroupLevels found {.first = std::clamp(group, 0L, std::max(cols - 1, 0L) / size) * size};
+    const long n = std::min(size, cols - found.first);
+    found.original.assign(rows.original.data() + found.first, rows.original.data() + found.first + n);
+    found.decoded.assign(rows.decoded.data() + found.first, rows.decoded.data() + found.first + n);
+    if (hasLevels(choice)) {
+        const Place place = placeOf(format, rows.blocks, found.first);
+        found.levels = levels(format, place.block, place.first);
+    }
+    return found;
+}
+
+Matrix groupSteps(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
+{
+    if (!hasLevels(choice) || tensor.count() == 0)
+        return {};
+    Matrix found(tensor.rows(), Steps(*choice.format, tensor.cols()).groups());
+    forSlabs(tensor, choice, stats, slabs(tensor), progress,
+             [&](std::size_t, const Slab& slab, const SlabResult& result) {
+                 Steps steps(*choice.format, tensor.cols());
+                 for (long row = 0; row < slab.rows; ++row)
+                     steps.ofRow(result.bytes, row, found.row(slab.first + row).data());
+             });
+    return found;
+}
+
+QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, const InputStats* stats,
+                                std::span<const Histogram> bins, long stride, Progress& progress)
+{
+    QuantizedSample sample;
+    for (const Histogram& asked : bins)
+        sample.histograms.push_back({asked.low, asked.high, std::vector<std::uint64_t>(asked.counts.size())});
+    if (tensor.count() == 0 || copies(choice))
+        return sample;
+    const std::vector<Histogram> empty = sample.histograms;
+    const std::vector<Slab> all = slabs(tensor, stride);
+    std::vector<ErrorPerStep> errors(all.size()); // added up in order: sums of floating numbers depend on it
+    std::mutex counting;                          // sums of whole numbers do not
+    forSlabs(tensor, choice, stats, all, progress, [&](std::size_t s, const Slab& slab, const SlabResult& result) {
+        std::vector<Histogram> counted = empty;
+        for (Histogram& histogram : counted)
+            count(result.decoded, histogram);
+        if (Steps steps(*choice.format, tensor.cols()); hasLevels(choice))
+            errors[s].add(result, steps, groupSize(*choice.format, tensor.cols()));
+        const std::lock_guard lock(counting);
+        for (std::size_t h = 0; h < counted.size(); ++h)
+            add(sample.histograms[h], counted[h]);
+        sample.rows += slab.rows;
+    });
+    ErrorPerStep error;
+    for (const ErrorPerStep& part : errors) {
+        error.sum += part.sum;
+        error.groups += part.groups;
+    }
+    if (error.groups > 0)
+        sample.errorPerStep = std::sqrt(error.sum / static_cast<double>(error.groups));
+    return sample;
+}
+
+std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const Choice& choice, const InputStats* stats,
+                                                   Progress& progress)
+{
+    auto made = std::make_shared<QuantizedCopy>(QuantizedCopy {{}, tensor});
+    if (copies(choice) || tensor.count() == 0)
+        return made;
+    made->tensor.format = choice.format;
+    made->tensor.headRows = 0; // slabs come in GGUF's order of rows
+    made->tensor.offset = 0;
+    const std::size_t rowBytes = choice.format->rowBytes(tensor.cols());
+    made->bytes.resize(static_cast<std::size_t>(tensor.rows()) * rowBytes);
+    forSlabs(tensor, choice, stats, slabs(tensor), progress,
+             [&](std::size_t, const Slab& slab, const SlabResult& result) {
+                 std::ranges::copy(result.bytes,
+                                   made->bytes.begin()
+                                       + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(slab.first) * rowBytes));
+             });
+    made->tensor.bytes = made->bytes;
+    return made;
+}
+
+} // namespace quern

@@ -1,0 +1,292 @@
+#include "widgets/views/distributionplot.h"
+
+#include "core/rebin.h"
+#include "widgets/colours.h"
+#include "widgets/text.h"
+
+#include <algorithm>
+#include <array>
+
+namespace {
+
+constexpr int kPixelsPerBin = 2;
+constexpr double kFloor = 0.5; // where a logarithmic axis begins: one weight must be seen
+
+QColor mixed(const QColor& a, const QColor& b, double share)
+{
+    return QColor::fromRgbF(static_cast<float>(a.redF() * share + b.redF() * (1 - share)),
+                            static_cast<float>(a.greenF() * share + b.greenF() * (1 - share)),
+                            static_cast<float>(a.blueF() * share + b.blueF() * (1 - share)));
+}
+
+// Corners of a staircase over the bins, from the floor and back to it.
+void fillSteps(QCPGraph* graph, const quern::Histogram& bins, const std::vector<double>& counts)
+{
+    QVector<double> x, y;
+    const double width = quern::binWidth(bins);
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        x.append(bins.low + static_cast<double>(i) * width);
+        y.append(counts[i]);
+    }
+    if (!counts.empty()) {
+        x.prepend(bins.low);
+        y.prepend(0);
+        x.append(bins.high);
+        y.append(0);
+    }
+    graph->setData(x, y, true);
+}
+
+} // namespace
+
+DistributionPlot::DistributionPlot(QWidget* parent)
+    : Plot(parent)
+    , m_before(addGraph())
+    , m_afterGraph(addGraph())
+    , m_levels(addGraph())
+    , m_weights(addGraph())
+    , m_mean(new QCPItemStraightLine(this))
+    , m_meanText(new QCPItemText(this))
+{
+    for (int i : {0, 1}) {
+        m_sigmas[i] = new QCPItemStraightLine(this);
+        m_sigmaTexts[i] = new QCPItemText(this);
+    }
+    axisRect()->setRangeDrag(Qt::Horizontal);
+    axisRect()->setRangeZoom(Qt::Horizontal);
+    addGraphs();
+    setAxes(tr("Value of the weight"), QString());
+    setHome([this] { showCentre(); });
+    setTable([this] { return makeTable(); });
+    connect(this, &Plot::coloursChanged, this, &DistributionPlot::takePens);
+    connect(xAxis, qOverload<const QCPRange&>(&QCPAxis::rangeChanged), this, &DistributionPlot::redraw);
+    takePens();
+    setLogarithmic(true);
+}
+
+void DistributionPlot::addGraphs()
+{
+    m_before->setLineStyle(QCPGraph::lsStepLeft);
+    m_before->setName(tr("Weights"));
+    m_afterGraph->setLineStyle(QCPGraph::lsStepLeft);
+    m_levels->setLineStyle(QCPGraph::lsImpulse);
+    m_weights->setLineStyle(QCPGraph::lsNone);
+    m_weights->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssTriangle, 6));
+    m_weights->setName(tr("Weights of that group"));
+    for (QCPGraph* graph : {m_before, m_afterGraph, m_levels, m_weights}) {
+        graph->setAdaptiveSampling(false);
+        graph->setAntialiased(false);
+        graph->setSelectable(QCP::stNone);
+    }
+    m_before->setAntialiasedFill(false);
+    legend->setVisible(true);
+    legend->setRowSpacing(0);
+    legend->setMargins({6, 3, 6, 3});
+    axisRect()->insetLayout()->setInsetAlignment(0, Qt::AlignTop | Qt::AlignRight);
+    for (QCPGraph* graph : {m_afterGraph, m_levels, m_weights})
+        graph->removeFromLegend();
+    for (QCPItemText* text : {m_meanText, m_sigmaTexts[0], m_sigmaTexts[1]}) {
+        text->position->setTypeY(QCPItemPosition::ptAxisRectRatio);
+        text->setPositionAlignment(Qt::AlignLeft | Qt::AlignTop);
+        text->setPadding({3, 1, 3, 1});
+        text->setSelectable(false);
+    }
+    m_meanText->setText(tr("mean"));
+    m_sigmaTexts[0]->setText(tr("−6σ"));
+    m_sigmaTexts[1]->setText(tr("6σ"));
+    for (QCPItemStraightLine* line : {m_mean, m_sigmas[0], m_sigmas[1]}) {
+        line->point1->setTypeY(QCPItemPosition::ptAxisRectRatio);
+        line->point2->setTypeY(QCPItemPosition::ptAxisRectRatio);
+        line->setSelectable(false);
+    }
+}
+
+void DistributionPlot::takePens()
+{
+    const auto colours = seriesColours(palette());
+    const QColor base = palette().color(QPalette::Base), text = palette().color(QPalette::Text);
+    m_before->setPen(colours[Blue]);
+    m_before->setBrush(mixed(colours[Blue], base, 0.45));
+    m_afterGraph->setPen(QPen(colours[Vermillion], 2));
+    m_levels->setPen(QPen(colours[Green], 1));
+    m_weights->setPen(QPen(colours[Purple], 1));
+    for (QCPItemStraightLine* line : {m_mean, m_sigmas[0], m_sigmas[1]})
+        line->setPen(QPen(text, 1, line == m_mean ? Qt::DashLine : Qt::DotLine));
+    for (QCPItemText* label : {m_meanText, m_sigmaTexts[0], m_sigmaTexts[1]}) {
+        label->setColor(text);
+        label->setFont(font());
+        label->setBrush(base);
+    }
+}
+
+void DistributionPlot::setStats(std::shared_ptr<const quern::TensorStats> stats)
+{
+    m_stats = std::move(stats);
+    m_after.reset();
+    m_groupLevels = {};
+    showCentre();
+}
+
+void DistributionPlot::setAfter(std::optional<After> after)
+{
+    m_after = std::move(after);
+    m_afterGraph->removeFromLegend();
+    if (m_after) {
+        m_afterGraph->setName(m_after->name);
+        m_afterGraph->addToLegend();
+    }
+    redraw();
+}
+
+void DistributionPlot::setLevels(const quern::GroupLevels& levels, const QString& name)
+{
+    m_groupLevels = levels;
+    for (QCPGraph* graph : {m_levels, m_weights}) {
+        graph->removeFromLegend();
+        if (!levels.levels.empty())
+            graph->addToLegend();
+    }
+    m_levels->setName(name);
+    drawLevels();
+    replot(rpQueuedReplot);
+}
+
+void DistributionPlot::setLogarithmic(bool on)
+{
+    m_logarithmic = on;
+    yAxis->setScaleType(on ? QCPAxis::stLogarithmic : QCPAxis::stLinear);
+    yAxis2->setScaleType(yAxis->scaleType());
+    const QSharedPointer<QCPAxisTicker> ticker(on ? new QCPAxisTickerLog : new QCPAxisTicker);
+    yAxis->setTicker(ticker);
+    yAxis2->setTicker(ticker);
+    yAxis->setNumberFormat(on ? QStringLiteral("eb") : QStringLiteral("gb"));
+    yAxis->setNumberPrecision(on ? 0 : 6);
+    redraw();
+}
+
+void DistributionPlot::showAll()
+{
+    if (m_stats)
+        setRange(m_stats->histogram.low, m_stats->histogram.high);
+}
+
+void DistributionPlot::showCentre()
+{
+    if (m_stats && !m_stats->centre.counts.empty())
+        setRange(m_stats->centre.low, m_stats->centre.high);
+    else if (m_stats)
+        showAll();
+    else
+        redraw();
+}
+
+void DistributionPlot::setRange(double low, double high)
+{
+    const double margin = high > low ? (high - low) * 0.02 : std::max(std::abs(low), 1e-6) * 0.5;
+    xAxis->setRange(low - margin, high + margin);
+    redraw();
+}
+
+void DistributionPlot::redraw()
+{
+    m_shown = {};
+    const quern::Histogram* after = nullptr;
+    if (m_stats) {
+        const quern::Histogram& centre = m_stats->centre;
+        // The view has margins around what it shows.
+        const double slack = (centre.high - centre.low) * 0.03;
+        const double low = xAxis->range().lower, high = xAxis->range().upper;
+        const bool central = low >= centre.low - slack && high <= centre.high + slack && !centre.counts.empty();
+        const quern::Histogram& kept = central
+            ? quern::finestFor(*m_stats, std::max(low, centre.low), std::min(high, centre.high))
+            : m_stats->histogram;
+        const int bins = std::max(axisRect()->width() / kPixelsPerBin, 50);
+        m_shown = quern::rebinned(kept, low, high, bins);
+        if (m_after)
+            after = &kept == &centre ? &m_after->centre : &m_after->all;
+    }
+    takeCounts(m_shown, after);
+    drawMarks();
+    drawLevels();
+    emit tailsChanged(m_shown.below, m_shown.above);
+    replot(rpQueuedReplot);
+}
+
+void DistributionPlot::takeCounts(const quern::Histogram& shown, const quern::Histogram* after)
+{
+    std::vector<double> counts(shown.counts.begin(), shown.counts.end());
+    m_shownAfter.clear();
+    if (after) {
+        const quern::Histogram same = quern::rebinned(*after, xAxis->range().lower, xAxis->range().upper,
+                                                      std::max(axisRect()->width() / kPixelsPerBin, 50));
+        for (const std::uint64_t count : same.counts)
+            m_shownAfter.push_back(static_cast<double>(count) * m_after->scale);
+    }
+    fillSteps(m_before, shown, counts);
+    fillSteps(m_afterGraph, shown, m_shownAfter);
+    double most = static_cast<double>(quern::largestCount(shown));
+    for (const double count : m_shownAfter)
+        most = std::max(most, count);
+    if (m_logarithmic)
+        yAxis->setRange(kFloor, std::max(most, 1.0) * 6); // room for the legend
+    else
+        yAxis->setRange(0, std::max(most, 1.0) * 1.25);
+    yAxis->setLabel(m_stats ? tr("Weights per bin of %1").arg(figure(quern::binWidth(shown), 2)) : tr("Weights"));
+    setReadings(static_cast<long>(counts.size()), [this](long i) {
+        const double width = quern::binWidth(m_shown), low = m_shown.low + static_cast<double>(i) * width;
+        const auto at = static_cast<std::size_t>(i);
+        QString text = tr("%1 to %2: %L3 weights").arg(figure(low, 4), figure(low + width, 4)).arg(m_shown.counts[at]);
+        if (at < m_shownAfter.size())
+            text += tr(", quantized %L1").arg(std::round(m_shownAfter[at]));
+        return Reading {low + width / 2, text};
+    });
+}
+
+void DistributionPlot::drawMarks()
+{
+    const bool visible = m_stats && m_stats->std > 0;
+    const auto place = [&](QCPItemStraightLine* line, QCPItemText* text, double x, double y) {
+        line->point1->setCoords(x, 0);
+        line->point2->setCoords(x, 1);
+        text->position->setCoords(x, y);
+        const bool inside = visible && xAxis->range().contains(x);
+        line->setVisible(inside);
+        text->setVisible(inside);
+    };
+    const double mean = m_stats ? m_stats->mean : 0, six = m_stats ? 6 * m_stats->std : 0;
+    place(m_mean, m_meanText, mean, 0.01);
+    place(m_sigmas[0], m_sigmaTexts[0], mean - six, 0.01);
+    place(m_sigmas[1], m_sigmaTexts[1], mean + six, 0.08);
+}
+
+void DistributionPlot::drawLevels()
+{
+    const auto doubles = [](const std::vector<float>& values) { return QVector<double>(values.begin(), values.end()); };
+    const bool shown = !m_groupLevels.levels.empty();
+    // Levels stand from the axis to a third of the height, so that they do not hide the histogram.
+    const QCPRange range = yAxis->range();
+    const double top = m_logarithmic ? range.lower * std::pow(range.upper / range.lower, 0.3) : range.upper * 0.3;
+    const double foot = m_logarithmic ? range.lower * std::pow(range.upper / range.lower, 0.03) : range.upper * 0.03;
+    QVector<double> levels = doubles(m_groupLevels.levels);
+    QVector<double> weights = shown ? doubles(m_groupLevels.original) : QVector<double>();
+    std::sort(weights.begin(), weights.end());
+    m_levels->setData(levels, QVector<double>(levels.size(), top), true);
+    m_weights->setData(weights, QVector<double>(weights.size(), foot), true);
+}
+
+PlotTable DistributionPlot::makeTable() const
+{
+    PlotTable table {.columns = {tr("From"), tr("To"), tr("Weights")},
+                     .rows = static_cast<long>(m_shown.counts.size())};
+    if (!m_shownAfter.empty())
+        table.columns.append(tr("Quantized"));
+    table.value = [shown = m_shown, after = m_shownAfter](long row, int column) -> QVariant {
+        const double width = quern::binWidth(shown);
+        if (column < 2)
+            return shown.low + static_cast<double>(row + column) * width;
+        const auto at = static_cast<std::size_t>(row);
+        return column == 2 ? QVariant(static_cast<qulonglong>(shown.counts[at]))
+                           : QVariant(at < after.size() ? after[at] : 0.0);
+    };
+    return table;
+}

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "widgets/plot.h"
+#include "widgets/views/matrixplottable.h"
+
+// A matrix, columns to the right and rows downwards, with a cross at one weight and a note in the middle while there is
+// nothing to show.
+class MatrixPlot final : public Plot {
+    Q_OBJECT
+
+public:
+    explicit MatrixPlot(QWidget* parent);
+
+    void setShape(long rows, long cols); // shows all of it
+    void setPicture(std::shared_ptr<const quern::Pyramid> pyramid, double columnsPerCell, const ColourBar& colours);
+    void setNote(const QString& note); // in the middle; empty: none
+    void setCross(long row, long col); // -1: none
+    void showColumn(long col);         // near, with the cross on it
+
+    long crossRow() const { return m_row; }
+    long crossCol() const { return m_col; }
+    QString reduction() const; // "each pixel = max of 9 × 5 weights"
+
+signals:
+    void crossMoved(long row, long col); // -1: left the matrix
+    void moved();                        // another part is shown
+
+protected:
+    void keyPressEvent(QKeyEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+
+private:
+    void showAll();
+    void limit(QCPAxis* axis, long size);
+    void pointAt(const QPointF& at);
+    void moveCross(int cols, int rows);
+    void takePens();
+
+    MatrixPlottable* m_matrix;
+    QCPColorScale* m_scale;
+    QCPItemStraightLine *m_across, *m_down;
+    QCPItemText* m_note;
+    long m_rows = 0, m_cols = 0;
+    long m_row = -1, m_col = -1;
+};

@@ -1,0 +1,119 @@
+#include "widgets/views/numberspanel.h"
+
+#include "widgets/text.h"
+
+#include <QHeaderView>
+
+namespace {
+
+QString whole(std::uint64_t count)
+{
+    return QLocale().toString(static_cast<qulonglong>(count));
+}
+
+} // namespace
+
+NumbersPanel::NumbersPanel(QWidget* parent)
+    : QTableWidget(0, 2, parent)
+{
+    setAccessibleName(tr("Figures of the tensor"));
+    setEditTriggers(NoEditTriggers);
+    setSelectionBehavior(SelectRows);
+    setShowGrid(false);
+    setTabKeyNavigation(false);
+    setFrameShape(QFrame::NoFrame);
+    verticalHeader()->hide();
+    horizontalHeader()->hide();
+    verticalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
+    horizontalHeader()->setSectionResizeMode(1, QHeaderView::ResizeToContents);
+}
+
+QSize NumbersPanel::sizeHint() const
+{
+    return {fontMetrics().averageCharWidth() * 34, 200};
+}
+
+void NumbersPanel::addHeading(const QString& text)
+{
+    const int row = rowCount();
+    insertRow(row);
+    auto* item = new QTableWidgetItem(text);
+    QFont bold = font();
+    bold.setBold(true);
+    item->setFont(bold);
+    item->setToolTip(text);
+    setItem(row, 0, item);
+    setSpan(row, 0, 1, 2);
+}
+
+void NumbersPanel::addLine(const QString& name, const QString& value, const QString& explanation)
+{
+    const int row = rowCount();
+    insertRow(row);
+    auto* number = new QTableWidgetItem(value);
+    number->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
+    auto* label = new QTableWidgetItem(name);
+    label->setToolTip(explanation);
+    number->setToolTip(explanation);
+    setItem(row, 0, label);
+    setItem(row, 1, number);
+}
+
+void NumbersPanel::addWeights(const quern::TensorStats* stats)
+{
+    const auto line = [&](const QString& name, auto value, const QString& explanation = {}) {
+        addLine(name, stats ? value() : QStringLiteral("…"), explanation);
+    };
+    line(tr("Weights"), [&] { return whole(stats->count); });
+    line(tr("Smallest"), [&] { return figure(stats->min); });
+    line(tr("Largest"), [&] { return figure(stats->max); });
+    line(tr("Mean"), [&] { return figure(stats->mean); });
+    line(
+        tr("Sigma"), [&] { return figure(stats->std); }, tr("Standard deviation"));
+    line(tr("Skewness"), [&] { return figure(stats->skewness); });
+    line(
+        tr("Excess kurtosis"), [&] { return figure(stats->kurtosis); },
+        tr("How heavy the tails are; 0 for a normal distribution"));
+    line(
+        tr("Beyond 6 sigma"), [&] { return whole(stats->outliers); },
+        tr("A normal distribution has 2 in a thousand million"));
+    line(tr("Zeros"), [&] { return whole(stats->zeros); });
+    line(
+        tr("Not finite"), [&] { return whole(stats->nonFinite); }, tr("NaN or infinite; left out of everything else"));
+}
+
+void NumbersPanel::addErrors(const Session::Error& error, std::optional<double> errorPerStep)
+{
+    const QString mark = error.exact ? QString() : QStringLiteral("~ ");
+    const quern::Distortion& distortion = error.distortion;
+    addLine(tr("Relative RMS error"), mark + figure(distortion.relative()));
+    addLine(tr("SQNR"), mark + tr("%1 dB").arg(fixed(distortion.sqnr())));
+    addLine(tr("RMS error"), mark + figure(distortion.rmse()));
+    addLine(tr("Largest error"), mark + figure(distortion.largest));
+    if (distortion.outputPower > 0)
+        addLine(tr("Output error"), mark + figure(distortion.rho()),
+                tr("Share of the output's power that is error, by the calibration's inputs"));
+    if (errorPerStep)
+        addLine(tr("Error / step"), QStringLiteral("~ ") + fixed(*errorPerStep, 3),
+                tr("RMS error over the distance of levels: 0.289 where rounding is all that happens, more where "
+                   "weights are clipped"));
+}
+
+void NumbersPanel::show(const std::optional<Subject>& subject, const quern::TensorStats* stats,
+                        const std::optional<Session::Error>& error, std::optional<double> errorPerStep)
+{
+    setRowCount(0);
+    clearSpans();
+    if (!subject)
+        return;
+    addHeading(tr("%1, %2").arg(shapeText(subject->tensor()), text(subject->tensor().format->name)));
+    addWeights(stats);
+    if (!subject->quantized())
+        return addHeading(tr("Stored as it is"));
+    addHeading(tr("As %1").arg(subject->formatName()));
+    if (error)
+        addErrors(*error, errorPerStep);
+    else
+        addLine(tr("Error"), tr("not measured"));
+}

@@ -1,0 +1,122 @@
+#include "widgets/views/overviewcells.h"
+
+#include <cmath>
+
+namespace {
+
+constexpr double kSmall = 9; // pixels below which marks would hide the colour
+
+// A colour that stands out against `ground`.
+QColor markOn(const QColor& ground)
+{
+    return contrast(ground, Qt::black) > contrast(ground, Qt::white) ? Qt::black : Qt::white;
+}
+
+} // namespace
+
+OverviewCells::OverviewCells(QCPAxis* x, QCPAxis* y)
+    : QCPAbstractPlottable(x, y)
+{
+    setSelectable(QCP::stNone);
+    setAntialiased(false);
+}
+
+QColor OverviewCells::colourOf(double value) const
+{
+    if (std::isnan(value))
+        return notANumberColour();
+    double t = 0;
+    if (logarithmic)
+        t = value > 0 ? std::log(value / range.lower) / std::log(range.upper / range.lower) : 0.0;
+    else
+        t = (value - range.lower) / range.size();
+    if (std::isnan(t))
+        t = 0.5; // an empty range, or infinity in an infinite one
+    return colourAt(map, worstIsLow ? 1 - t : t);
+}
+
+QRectF OverviewCells::rectOf(int cell) const
+{
+    const auto& at = layout.cells[static_cast<std::size_t>(cell)];
+    const QPointF a = coordsToPixels(at.column - 0.5, at.row - 0.5), b = coordsToPixels(at.column + 0.5, at.row + 0.5);
+    const double gap = std::min(std::abs(b.x() - a.x()), std::abs(b.y() - a.y())) >= 5 ? 1 : 0;
+    // Whole pixels, so that neighbours neither overlap nor leave hairlines.
+    const QPointF left(std::round(a.x()), std::round(a.y())), right(std::round(b.x()), std::round(b.y()));
+    return QRectF(left, right).normalized().adjusted(0, 0, -gap, -gap);
+}
+
+int OverviewCells::cellAt(const QPointF& at) const
+{
+    if (!keyAxis() || !QRectF(keyAxis()->axisRect()->rect()).contains(at))
+        return -1;
+    double column = 0, row = 0;
+    pixelsToCoords(at, column, row);
+    return layout.cellAt(static_cast<int>(std::floor(column + 0.5)), static_cast<int>(std::floor(row + 0.5)));
+}
+
+double OverviewCells::selectTest(const QPointF& pos, bool onlySelectable, QVariant*) const
+{
+    return !onlySelectable && cellAt(pos) >= 0 ? 0 : -1;
+}
+
+QCPRange OverviewCells::getKeyRange(bool& found, QCP::SignDomain) const
+{
+    found = layout.columns > 0;
+    return {-0.5, layout.columns - 0.5};
+}
+
+QCPRange OverviewCells::getValueRange(bool& found, QCP::SignDomain, const QCPRange&) const
+{
+    found = layout.rows > 0;
+    return {-0.5, layout.rows - 0.5};
+}
+
+void OverviewCells::draw(QCPPainter* painter)
+{
+    for (std::size_t i = 0; i < layout.cells.size() && i < states.size(); ++i)
+        drawCell(*painter, rectOf(static_cast<int>(i)), states[i]);
+    if (current < 0 || current >= static_cast<int>(layout.cells.size()))
+        return;
+    // Two colours, so that the ring shows on any cell.
+    const QRectF rect = rectOf(current);
+    painter->setBrush(Qt::NoBrush);
+    painter->setPen(QPen(parentPlot()->palette().color(QPalette::Base), 3));
+    painter->drawRect(rect.adjusted(-1, -1, 0, 0));
+    painter->setPen(QPen(parentPlot()->palette().color(QPalette::Text), 1.5));
+    painter->drawRect(rect.adjusted(-2, -2, 1, 1));
+}
+
+void OverviewCells::drawCell(QCPPainter& painter, const QRectF& rect, const State& state) const
+{
+    const QPalette palette = parentPlot()->palette();
+    QColor mark = palette.color(QPalette::Text);
+    painter.setPen(Qt::NoPen);
+    if (state.value) {
+        const QColor ground = colourOf(*state.value);
+        painter.fillRect(rect, ground);
+        mark = markOn(ground);
+    } else {
+        painter.fillRect(rect, unmeasuredBrush(palette));
+    }
+    const double size = std::min(rect.width(), rect.height());
+    if (state.failed) {
+        painter.setPen(QPen(mark, 1));
+        painter.drawText(rect, Qt::AlignCenter, QStringLiteral("!"));
+    }
+    if (state.value && state.estimate) { // a corner cut off
+        const double corner = size < kSmall ? size / 2 : std::min(size / 2.5, 9.0);
+        painter.setAntialiasing(true);
+        painter.setPen(Qt::NoPen);
+        painter.setBrush(palette.brush(QPalette::Base));
+        const QPointF c = rect.bottomRight();
+        painter.drawPolygon(QPolygonF({c, c - QPointF(corner, 0), c - QPointF(0, corner)}));
+    }
+    if (state.overridden) {
+        const double radius = std::clamp(size / 8, 1.0, 4.0);
+        painter.setAntialiasing(true);
+        painter.setPen(Qt::NoPen);
+        painter.setBrush(mark);
+        painter.drawEllipse(rect.center(), radius, radius);
+    }
+    painter.setAntialiasing(false);
+}

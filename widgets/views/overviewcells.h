@@ -1,0 +1,45 @@
+#pragma once
+
+#include "widgets/colours.h"
+#include "widgets/views/overviewlayout.h"
+
+#include <qcustomplot.h>
+
+#include <optional>
+
+// Draws the cells of an overview and what is known of each.
+class OverviewCells : public QCPAbstractPlottable {
+public:
+    struct State {
+        std::optional<double> value; // none: not measured
+        bool estimate = false;
+        bool overridden = false; // a rule decides otherwise than the preset
+        bool failed = false;
+    };
+
+    OverviewCells(QCPAxis* x, QCPAxis* y);
+
+    OverviewLayout layout;
+    std::vector<State> states; // per cell
+    int current = -1;          // cell with the ring
+    // How values become colours.
+    QCPRange range {0, 1};
+    bool logarithmic = false;
+    bool worstIsLow = false;
+    ColourMap map = ColourMap::Cividis;
+
+    QColor colourOf(double value) const;
+    QRectF rectOf(int cell) const;       // pixels
+    int cellAt(const QPointF& at) const; // of pixels; -1 for none
+
+    double selectTest(const QPointF& pos, bool onlySelectable, QVariant* details) const override;
+    QCPRange getKeyRange(bool& found, QCP::SignDomain) const override;
+    QCPRange getValueRange(bool& found, QCP::SignDomain, const QCPRange&) const override;
+
+protected:
+    void draw(QCPPainter* painter) override;
+    void drawLegendIcon(QCPPainter*, const QRectF&) const override { }
+
+private:
+    void drawCell(QCPPainter& painter, const QRectF& rect, const State& state) const;
+};

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "widgets/plot.h"
+#include "widgets/views/overviewcells.h"
+
+// The overview's drawing: cells, names of layers and kinds, and a bar that says what the colours mean.
+class OverviewPlot final : public Plot {
+public:
+    explicit OverviewPlot(QWidget* parent);
+
+    OverviewCells* cells() const { return m_cells; }
+    void takeLayout(OverviewLayout layout); // axes follow
+    // Values in [low, high] over the whole ramp; label: what they are, with the unit.
+    void takeRange(QCPRange range, bool logarithmic, const QString& label);
+    // What lies beside the cells; -1 for none.
+    int layerAt(const QPointF& at) const;
+    int kindAt(const QPointF& at) const;
+
+    std::function<bool(int key)> key; // false: not ours
+
+protected:
+    void keyPressEvent(QKeyEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+
+private:
+    void styleAxes();
+
+    OverviewCells* m_cells;
+    QCPColorScale* m_scale;
+};

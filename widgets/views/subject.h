@@ -1,0 +1,27 @@
+#pragma once
+
+#include "core/recipe.h"
+
+#include <QString>
+
+#include <memory>
+#include <optional>
+
+class Session;
+
+// The selected tensor and what the plan does to it, for jobs: keeps alive what it refers to.
+struct Subject {
+    std::shared_ptr<const quern::Model> model;
+    std::shared_ptr<const quern::Calibration> calibration; // may be null
+    int index;
+    quern::Choice choice; // no quantizer: stored as it is, or no plan
+
+    const quern::Tensor& tensor() const { return model->tensors[static_cast<std::size_t>(index)]; }
+    const quern::InputStats* inputs() const; // null without calibration
+    bool quantized() const { return choice.quantizer && choice.format; }
+    QString name() const;
+    QString formatName() const; // after
+    bool operator==(const Subject&) const = default;
+};
+
+std::optional<Subject> subjectOf(const Session& session); // none if nothing is selected
