@@ -1,0 +1,327 @@
+#include "core/pattern.h"
+#include "core/preset.h"
+#include "core/quantize.h"
+
+#include "core/modelmaker.h"
+
+#include <QTest>
+
+using namespace quern;
+
+namespace {
+
+template <typename Work>
+QString complaint(Work work)
+{
+    try {
+        work();
+        return "no complaint";
+    } catch (const Error& error) {
+        return error.what();
+    }
+}
+
+const BlockFormat* unwritable()
+{
+    for (const BlockFormat* format : blockFormats())
+        if (format->inGguf() && !format->encode && format->values == 256)
+            return format;
+    return nullptr;
+}
+
+Model small()
+{
+    return modelmaker::llama(
+        {.layers = 4, .width = 256, .hidden = 512, .keyWidth = 256, .vocabulary = 512, .heads = 4, .keyHeads = 4});
+}
+
+Recipe recipe(std::vector<Rule> rules)
+{
+    return {.name = "test", .preset = nullptr, .rules = std::move(rules)};
+}
+
+Choice to(const char* format)
+{
+    return {.quantizer = findQuantizer("nearest"), .format = findBlockFormat(format), .settings = {}};
+}
+
+const PlannedTensor& planned(const Plan& plan, const Model& model, std::string_view name)
+{
+    return plan.tensors[static_cast<std::size_t>(model.find(name) - model.tensors.data())];
+}
+
+} // namespace
+
+class TestRecipe : public QObject {
+    Q_OBJECT
+
+private slots:
+    void matchesNames_data();
+    void matchesNames();
+    void survivesHostilePatterns();
+    void refusesBadPatterns_data();
+    void refusesBadPatterns();
+    void readsWhatItWrites();
+    void refusesBadRecipes_data();
+    void refusesBadRecipes();
+    void lastMatchingRuleDecides();
+    void wildcardsLeaveVectorsAlone();
+    void tellsOfRulesThatMatchNothing();
+    void tellsOfFallbacks();
+    void refusesGroupsThatDoNotDivideTheRow();
+    void refusesWhatCannotBeWritten();
+    void refusesSettingsOutOfRange();
+    void copiesWhatIsOfTheTypeAlready();
+    void describesTheResultInItsMetadata();
+    void checksTheImportanceMatrix();
+};
+
+void TestRecipe::matchesNames_data()
+{
+    QTest::addColumn<QString>("pattern");
+    QTest::addColumn<QString>("name");
+    QTest::addColumn<bool>("expected");
+    const auto row = [](const char* pattern, const char* name, bool expected) {
+        QTest::addRow("%s on %s", pattern, name) << pattern << name << expected;
+    };
+    row("*", "blk.0.attn_q.weight", true);
+    row("blk.*.ffn_down.weight", "blk.12.ffn_down.weight", true);
+    row("blk.*.ffn_down.weight", "blk.12.ffn_up.weight", false);
+    row("blk.?.attn_q.weight", "blk.1.attn_q.weight", true);
+    row("blk.?.attn_q.weight", "blk.12.attn_q.weight", false);
+    row("blk.0", "blk.0.attn_q.weight", false);
+    row("*attn*weight*", "blk.0.attn_q.weight", true);
+    row("a*b*c", "aXbYbZc", true);
+    row("a*b*c", "aXbYbZ", false);
+    row("?", "", false);
+    row("output.weight", "output.weight", true);
+    row("outputxweight", "output.weight", false);
+    row("/attn_[qk]/", "blk.0.attn_k.weight", true);
+    row("/attn_[qk]/", "blk.0.attn_v.weight", false);
+    row("/^blk\\.(0|1)\\./", "blk.1.attn_v.weight", true);
+    row("/^blk\\.(0|1)\\./", "blk.10.attn_v.weight", false);
+    row("/", "/", true);
+}
+
+void TestRecipe::matchesNames()
+{
+    QFETCH(QString, pattern);
+    QFETCH(QString, name);
+    QFETCH(bool, expected);
+    QCOMPARE(matches({pattern.toStdString(), {}}, name.toStdString()), expected);
+}
+
+void TestRecipe::survivesHostilePatterns()
+{
+    const std::string name(5000, 'a');
+    std::string stars;
+    for (int i = 0; i < 400; ++i)
+        stars += "*a";
+    QVERIFY(!Pattern(stars + 'b').matches(name));
+    const QString said = complaint([&] { Pattern("/(a+)+b/").matches(name); });
+    QVERIFY2(said == "no complaint" || said.contains("(a+)+b"), qPrintable(said));
+    QVERIFY(complaint([&] { Pattern("/(a|aa)+[bc]/").matches(name); }).contains("simpler"));
+    QVERIFY(complaint([&] { Pattern("/(?R)?a(?R)?b/").matches(name); }) != "");
+    QVERIFY(
+        complaint([&] { Pattern('/' + std::string(400, '(') + std::string(400, ')') + '/'); }).contains("expression"));
+}
+
+void TestRecipe::refusesBadPatterns_data()
+{
+    QTest::addColumn<QString>("pattern");
+    QTest::addRow("empty") << "";
+    QTest::addRow("bracket") << "/a(b/";
+    QTest::addRow("nothing to repeat") << "/*a/";
+    QTest::addRow("long") << QString(2000, 'a');
+}
+
+void TestRecipe::refusesBadPatterns()
+{
+    QFETCH(QString, pattern);
+    QVERIFY_EXCEPTION_THROWN(Pattern(pattern.toStdString()), Error);
+}
+
+void TestRecipe::readsWhatItWrites()
+{
+    Recipe written
+        = recipe({{"blk.*.ffn_down.weight", to("Q8_0")}, {"/attn_\"q\"/", {}}, {"M\xC3\xBChle", to("Q4_0")}});
+    written.preset = findPreset("Q4_K_M");
+    for (const int indent : {-1, 2})
+        QVERIFY(recipeFromJson(toJson(written, indent), "memory") == written);
+    QVERIFY(!(toJson(written, -1).find('\n') != std::string::npos));
+    QVERIFY(recipeFromJson(R"({"quern_recipe":1,"rewrites":[],"rules":[{"match":"*","format":"q8_0"}]})", "x")
+                .rules[0]
+                .choice
+            == to("Q8_0"));
+}
+
+void TestRecipe::refusesBadRecipes_data()
+{
+    QTest::addColumn<QString>("json");
+    QTest::addColumn<QString>("says");
+    const auto row
+        = [](const char* name, const char* json, const char* says) { QTest::addRow("%s", name) << json << says; };
+    row("no JSON", "{\n  \"quern_recipe\": 1,,}", "2:21");
+    row("empty", "", "JSON");
+    row("no object", "[1]", "object");
+    row("not ours", "{}", "quern_recipe");
+    row("version", R"({"quern_recipe":2})", "2");
+    row("version as text", R"({"quern_recipe":"1"})", "quern_recipe");
+    row("unknown key", R"({"quern_recipe":1,"colour":1})", "colour");
+    row("key twice", R"({"quern_recipe":1,"name":"a","name":"b"})", "name");
+    row("rewrite", R"({"quern_recipe":1,"rewrites":[{"name":"awq"}]})", "no rewrites are known");
+    row("preset", R"({"quern_recipe":1,"preset":"Q9"})", "Q9");
+    row("name", R"({"quern_recipe":1,"name":7})", "name");
+    row("rules", R"({"quern_recipe":1,"rules":{}})", "rules");
+    row("no match", R"({"quern_recipe":1,"rules":[{"format":"Q8_0"}]})", "rules[0]");
+    row("unknown rule key", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q8_0"},{"match":"*","bits":4}]})",
+        "rules[1]");
+    row("format", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q99"}]})", "Q99");
+    row("method", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q8_0","method":"magic"}]})", "magic");
+    row("no format", R"({"quern_recipe":1,"rules":[{"match":"*","method":"nearest"}]})", "no format");
+    row("copy with format", R"({"quern_recipe":1,"rules":[{"match":"*","method":"copy","format":"Q8_0"}]})", "copies");
+    row("setting", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q8_0","settings":{"damping":0.1}}]})",
+        "damping");
+    row("settings", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q8_0","settings":[]}]})", "rules[0].settings");
+    row("pattern", R"({"quern_recipe":1,"rules":[{"match":"/(/","format":"Q8_0"}]})", "/(/");
+    row("deep", R"({"quern_recipe":1,"name":[[[[[[[[[[1]]]]]]]]]]})", "levels");
+    row("huge number", R"({"quern_recipe":1e999})", "too large");
+    row("bad text", "{\"quern_recipe\":1,\"name\":\"\xFF\"}", "JSON");
+}
+
+void TestRecipe::refusesBadRecipes()
+{
+    QFETCH(QString, json);
+    QFETCH(QString, says);
+    const bool latin = QString(QTest::currentDataTag()) == "bad text";
+    const std::string text = latin ? std::string("{\"quern_recipe\":1,\"name\":\"\xFF\"}") : json.toStdString();
+    const QString said = complaint([&] { recipeFromJson(text, "mine.json"); });
+    QVERIFY2(said.contains(says), qPrintable(said));
+    QVERIFY2(said.contains("mine.json") || said.contains("pattern"), qPrintable(said));
+}
+
+void TestRecipe::lastMatchingRuleDecides()
+{
+    const Model model = small();
+    Recipe wanted = recipe({{"*", to("Q4_0")}, {"blk.1.*", to("Q8_0")}, {"blk.*.attn_q.weight", {}}});
+    wanted.preset = findPreset("Q6_K");
+    const Plan plan = resolve(wanted, model, nullptr);
+    QCOMPARE(planned(plan, model, "blk.0.attn_k.weight").choice.format->name, "Q4_0");
+    QCOMPARE(planned(plan, model, "blk.1.attn_k.weight").choice.format->name, "Q8_0");
+    QCOMPARE(planned(plan, model, "blk.1.attn_q.weight").choice.format->name, "F16");
+    QVERIFY(!planned(plan, model, "blk.1.attn_q.weight").choice.quantizer);
+}
+
+void TestRecipe::wildcardsLeaveVectorsAlone()
+{
+    const Model model = small();
+    const Plan plan = resolve(recipe({{"*", to("Q8_0")}, {"output_norm.weight", to("F16")}}), model, nullptr);
+    QCOMPARE(planned(plan, model, "blk.0.attn_norm.weight").choice.format->name, "F32");
+    QCOMPARE(planned(plan, model, "output_norm.weight").choice.format->name, "F16");
+}
+
+void TestRecipe::tellsOfRulesThatMatchNothing()
+{
+    const Plan plan = resolve(recipe({{"blk.99.*", to("Q8_0")}}), small(), nullptr);
+    QCOMPARE(plan.warnings.size(), std::size_t {1});
+    QVERIFY(plan.warnings[0].find("blk.99.*") != std::string::npos);
+}
+
+void TestRecipe::tellsOfFallbacks()
+{
+    Model model = small();
+    model.tensors.push_back(modelmaker::outline("blk.3.ffn_up_b.weight", {256, 96}));
+    Recipe wanted;
+    wanted.preset = findPreset("Q4_K_S");
+    const Plan plan = resolve(wanted, model, nullptr);
+    QCOMPARE(plan.tensors.back().choice.format->name, "Q5_0");
+    QCOMPARE(plan.tensors.back().asked->name, "Q4_K");
+    QCOMPARE(plan.warnings.size(), std::size_t {1});
+    QVERIFY(plan.warnings[0].find("blk.3.ffn_up_b.weight") != std::string::npos);
+}
+
+void TestRecipe::refusesGroupsThatDoNotDivideTheRow()
+{
+    Model model = small();
+    model.tensors.push_back(modelmaker::outline("blk.3.odd.weight", {256, 172}));
+    const QString said = complaint([&] { resolve(recipe({{"*", to("Q8_0")}}), model, nullptr); });
+    QVERIFY2(said.contains("blk.3.odd.weight") && said.contains("172") && said.contains("32"), qPrintable(said));
+}
+
+void TestRecipe::refusesWhatCannotBeWritten()
+{
+    const BlockFormat* format = unwritable();
+    if (!format)
+        QSKIP("This build writes every format that it reads.");
+    const std::string name(format->name);
+    const Recipe wanted = recipe({{"output.weight", to(name.c_str())}});
+    const QString said = complaint([&] { resolve(wanted, small(), nullptr); });
+    QVERIFY2(said.contains(name.c_str()) && said.contains("output.weight"), qPrintable(said));
+    const Plan sizes = resolve(wanted, small(), nullptr, Purpose::Sizes);
+    QCOMPARE(sizes.tensors[2].storedBytes, std::uint64_t {512} * format->rowBytes(256));
+}
+
+void TestRecipe::refusesSettingsOutOfRange()
+{
+    Choice choice = to("Q8_0");
+    choice.settings["no_such"] = 1;
+    QVERIFY(complaint([&] { resolve(recipe({{"*", choice}}), small(), nullptr); }).contains("no_such"));
+}
+
+void TestRecipe::copiesWhatIsOfTheTypeAlready()
+{
+    Recipe wanted;
+    wanted.preset = findPreset("F16");
+    const Model model = small();
+    const Plan plan = resolve(wanted, model, nullptr);
+    QVERIFY(std::ranges::none_of(plan.tensors, [](const PlannedTensor& t) { return t.choice.quantizer; }));
+    QCOMPARE(plan.storedBytes, std::uint64_t(plan.bitsPerWeight(model) * double(model.parameters()) / 8 + 0.5));
+}
+
+void TestRecipe::describesTheResultInItsMetadata()
+{
+    Model model = small();
+    model.sourceHash = "abc123";
+    model.metadata.set("split.count", std::uint16_t {2});
+    model.metadata.set("general.file_type", std::uint32_t {1});
+    model.metadata.set("general.name", std::string("kept"));
+    Recipe wanted;
+    wanted.preset = findPreset("Q4_K_M");
+    const Metadata made = resolve(wanted, model, nullptr).metadata;
+    QCOMPARE(*made.integer("general.file_type"), 15);
+    QCOMPARE(*made.integer("general.quantization_version"), 2);
+    QCOMPARE(*made.text("quern.source_hash"), "abc123");
+    QVERIFY(recipeFromJson(*made.text("quern.recipe"), "metadata") == wanted);
+    QCOMPARE(*made.text("general.name"), "kept");
+    QVERIFY(!made.find("split.count"));
+    QVERIFY(!made.find("quantize.imatrix.file"));
+    QCOMPARE(*resolve(recipe({{"*", to("Q8_0")}}), model, nullptr).metadata.integer("general.file_type"), 7);
+    QCOMPARE(*resolve(recipe({{"*", to("Q5_K")}}), model, nullptr).metadata.integer("general.file_type"), 17);
+    QCOMPARE(*resolve(Recipe {}, model, nullptr).metadata.integer("general.file_type"), 1);
+}
+
+void TestRecipe::checksTheImportanceMatrix()
+{
+    const Model model = small();
+    Calibration calibration;
+    calibration.path = "/some/folder/of mine/my.imatrix";
+    calibration.datasets = {"wiki"};
+    calibration.chunks = 12;
+    InputStats stats {.sumSquares = Eigen::MatrixXd::Ones(1, 256), .counts = {4}};
+    calibration.inputs["blk.0.attn_q.weight"] = stats;
+    Recipe wanted;
+    wanted.preset = findPreset("Q4_0");
+    const Plan plan = resolve(wanted, model, &calibration);
+    QCOMPARE(planned(plan, model, "blk.0.ffn_down.weight").choice.format->name, "Q4_0"); // 4 layers / 8 = 0
+    QCOMPARE(*plan.metadata.text("quantize.imatrix.file"), "my.imatrix");
+    QCOMPARE(*plan.metadata.text("quantize.imatrix.dataset"), "wiki");
+    QCOMPARE(*plan.metadata.integer("quantize.imatrix.entries_count"), 1);
+    QCOMPARE(*plan.metadata.integer("quantize.imatrix.chunks_count"), 12);
+    QVERIFY(plan.warnings.at(0).find("importance") != std::string::npos);
+    calibration.inputs["blk.0.attn_k.weight"].sumSquares = Eigen::MatrixXd::Ones(1, 100);
+    const QString said = complaint([&] { resolve(wanted, model, &calibration); });
+    QVERIFY2(said.contains("blk.0.attn_k.weight") && said.contains("100"), qPrintable(said));
+}
+
+QTEST_GUILESS_MAIN(TestRecipe)
+#include "tst_recipe.moc"
