@@ -18,6 +18,9 @@ constexpr std::uint64_t kSmallestEntry = 8 + 1 + 4 + 1;
 // The smallest tensor: length, one character, number of dimensions, type, offset.
 constexpr std::uint64_t kSmallestTensor = 8 + 1 + 4 + 4 + 8;
 
+// No bytes of the file bound the other dimensions of a tensor without weights, which loops still run over.
+constexpr std::uint64_t kLargestEmpty = 1 << 20;
+
 struct Counts {
     std::uint64_t tensors, entries;
 };
@@ -185,7 +188,8 @@ std::vector<long> shape(Reader& reader)
         fits &= dimension <= std::numeric_limits<std::int64_t>::max();
         fits &= !__builtin_mul_overflow(count, std::max<std::uint64_t>(dimension, 1), &count);
     }
-    if (!fits || count > std::numeric_limits<std::int64_t>::max())
+    const bool isEmpty = std::ranges::find(dimensions, 0) != dimensions.end();
+    if (!fits || count > (isEmpty ? kLargestEmpty : std::numeric_limits<std::int64_t>::max()))
         fail(QUERN_TEXT("core", "%1: %2 is said to be %3; no tensor has that many weights."), reader.source(),
              reader.name(), shapeText(dimensions));
     return {dimensions.rbegin(), dimensions.rend()};

@@ -187,15 +187,17 @@ std::vector<long> shape(const Entry& entry, std::string_view source)
     if (entry.shape.size() > kMost)
         fail(QUERN_TEXT("core", "%1: tensor %2 has %3 dimensions; more than %4 are not expected."), source, entry.name,
              entry.shape.size(), kMost);
+    // No bytes of the file bound the other dimensions of a tensor without weights, which loops still run over.
+    constexpr std::uint64_t kLargestEmpty = 1 << 20;
+    const bool isEmpty = std::ranges::find(entry.shape, 0) != entry.shape.end();
+    const std::uint64_t most = isEmpty ? kLargestEmpty : std::numeric_limits<std::int64_t>::max();
     std::uint64_t count = 1;
     for (const std::uint64_t dimension : entry.shape)
-        if (dimension > std::numeric_limits<std::int64_t>::max()
-            || __builtin_mul_overflow(count, std::max<std::uint64_t>(dimension, 1), &count)
-            || count > std::numeric_limits<std::int64_t>::max())
-            fail(QUERN_TEXT("core",
-                            "%1: tensor %2 is said to have a dimension of %3, more weights in all than any file "
-                            "holds."),
-                 source, entry.name, dimension);
+        if (__builtin_mul_overflow(count, std::max<std::uint64_t>(dimension, 1), &count) || count > most)
+            fail(
+                QUERN_TEXT("core",
+                           "%1: tensor %2 is said to have a dimension of %3, more weights in all than any file holds."),
+                source, entry.name, dimension);
     return {entry.shape.begin(), entry.shape.end()};
 }
 

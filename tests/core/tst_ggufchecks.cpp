@@ -32,6 +32,7 @@ private slots:
     void init();
     void survivesEveryCut();
     void survivesEveryFlippedByte();
+    void refusesRowsWithoutWeights();
     void opensModelsInParts();
     void saysWhatIsWrongWithParts();
     void opensAFolderOfOneModel();
@@ -82,6 +83,16 @@ void GgufChecksTest::survivesEveryFlippedByte()
             }
         }
     QVERIFY(opened > 0); // a letter of a name makes no difference
+}
+
+// Found by fuzzing: loops over rows would run for years.
+void GgufChecksTest::refusesRowsWithoutWeights()
+{
+    for (const long rows : {1L << 10, 1L << 40}) {
+        const gguf::TensorInfo tensor {"w", {rows, 0}, findBlockFormat("F32")};
+        const gguf::Layout layout = gguf::layout({}, {&tensor, 1});
+        QCOMPARE(complaint([&] { gguf::directory(layout.header, "file"); }).isEmpty(), rows == 1L << 10);
+    }
 }
 
 void GgufChecksTest::opensModelsInParts()

@@ -185,6 +185,7 @@ void SafetensorsTest::refusesWhatMakesNoSense_data()
     row("no name", '{' + entry("", "U8", "[4]", 0, 4) + '}', "is empty");
     row("a zero in a name", '{' + entry("a\\u0000b", "U8", "[4]", 0, 4) + '}', "contains a zero");
     row("many dimensions", '{' + entry("w", "U8", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,4]", 0, 4) + '}', "17 dimensions");
+    row("rows without weights", '{' + entry("w", "U8", "[1099511627776,0]", 0, 0) + '}', "1099511627776");
     row("something behind the header", '{' + good + "} {}", "no valid JSON");
     row("a text for metadata", R"({"__metadata__":"pt"})", "\"pt\" where an object");
     row("a number in metadata", R"({"__metadata__":{"a":1}})", "1 for __metadata__");
