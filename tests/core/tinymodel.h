@@ -222,7 +222,8 @@ inline void appendLayer(const Json& config, const Layout& layout, const std::str
     linear("mlp.down_proj", hidden, feed, layout.outputBiases);
 }
 
-// Two layers of width 64, four heads of 16, two key heads. changes: merged into config.json.
+// Two layers of width 64, four heads of 16, two key heads; epsilon and theta other than anyone's defaults, so that they
+// count. changes: merged into config.json.
 inline void fill(Folder& folder, const char* family, const Layout& layout, const Json& changes)
 {
     folder.config = {{"architectures", {family}},
@@ -233,8 +234,8 @@ inline void fill(Folder& folder, const char* family, const Layout& layout, const
                      {"num_key_value_heads", 2},
                      {"head_dim", 16},
                      {"max_position_embeddings", 256},
-                     {"rms_norm_eps", 1e-6},
-                     {"rope_theta", 10000.0},
+                     {"rms_norm_eps", 0.01},
+                     {"rope_theta", 5000.0},
                      {"vocab_size", kTokens}};
     if (!changes.is_null())
         folder.config.update(changes);

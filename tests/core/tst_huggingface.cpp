@@ -1,6 +1,6 @@
 #include "core/huggingface.h"
 #include "tests/core/judgeprocess.h"
-#include "tests/core/tinymodel.h"
+#include "tests/core/tinyfamilies.h"
 
 #include <QTest>
 
@@ -8,74 +8,7 @@
 #include <numbers>
 #include <set>
 
-using tiny::Json;
-
 namespace {
-
-struct Case {
-    const char* row;
-    const char* family; // of config.json
-    const char* architecture;
-    tiny::Layout layout;
-    Json changes;
-};
-
-Json longRope()
-{
-    std::vector<double> shorter(8, 1.0), longer;
-    for (int i = 0; i < 8; ++i)
-        longer.push_back(1 + 0.5 * i);
-    return {{"type", "longrope"}, {"short_factor", shorter}, {"long_factor", longer}};
-}
-
-std::vector<Case> cases()
-{
-    const tiny::Layout plain, biases {.biases = true}, allBiases {.biases = true, .outputBiases = true},
-        headNorms {.headNorms = true}, gemma {.normMean = 0}, gemma2 {.fourNorms = true, .normMean = 0},
-        gemma3 {.headNorms = true, .fourNorms = true, .normMean = 0}, fused {.fused = true};
-    const Json llama3 {{"rope_type", "llama3"},
-                       {"factor", 8.0},
-                       {"low_freq_factor", 1.0},
-                       {"high_freq_factor", 4.0},
-                       {"original_max_position_embeddings", 64}};
-    return {
-        {"llama", "LlamaForCausalLM", "llama", plain, {}},
-        {"llama-tied", "LlamaForCausalLM", "llama", plain, {{"tie_word_embeddings", true}}},
-        {"llama-biases", "LlamaForCausalLM", "llama", allBiases, {}},
-        {"llama3", "LlamaForCausalLM", "llama", plain, {{"rope_scaling", llama3}}},
-        {"llama-linear", "LlamaForCausalLM", "llama", plain, {{"rope_scaling", {{"type", "linear"}, {"factor", 4.0}}}}},
-        {"llama-wide-heads", "LlamaForCausalLM", "llama", plain, {{"head_dim", 32}}},
-        {"mistral", "MistralForCausalLM", "llama", plain, {}},
-        {"qwen2", "Qwen2ForCausalLM", "qwen2", biases, {}},
-        {"qwen2-yarn",
-         "Qwen2ForCausalLM",
-         "qwen2",
-         biases,
-         {{"rope_scaling", {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}}}}},
-        {"qwen3", "Qwen3ForCausalLM", "qwen3", headNorms, {{"tie_word_embeddings", true}}},
-        {"gemma", "GemmaForCausalLM", "gemma", gemma, {}},
-        {"gemma2", "Gemma2ForCausalLM", "gemma2", gemma2, {{"sliding_window", 32}, {"query_pre_attn_scalar", 16}}},
-        {"gemma3",
-         "Gemma3ForCausalLM",
-         "gemma3",
-         gemma3,
-         {{"sliding_window", 32}, {"rope_local_base_freq", 10000.0}, {"num_hidden_layers", 7}}},
-        {"phi3", "Phi3ForCausalLM", "phi3", fused, {{"original_max_position_embeddings", 256}}},
-        {"phi3-longrope",
-         "Phi3ForCausalLM",
-         "phi3",
-         fused,
-         {{"original_max_position_embeddings", 64}, {"rope_scaling", longRope()}, {"sliding_window", 32}}},
-    };
-}
-
-void fill(tiny::Folder& folder, const std::string& row)
-{
-    for (const Case& c : cases())
-        if (c.row == row)
-            return tiny::fill(folder, c.family, c.layout, c.changes);
-    QFAIL("no such case");
-}
 
 std::vector<float> values(const quern::Tensor& tensor)
 {
@@ -100,14 +33,14 @@ private slots:
     void everyFamilyRunsInLlamaCpp_data()
     {
         QTest::addColumn<QString>("row");
-        for (const Case& c : cases())
+        for (const tiny::Case& c : tiny::cases())
             QTest::newRow(c.row) << c.row;
     }
     void everyFamilyRunsInLlamaCpp()
     {
         QFETCH(QString, row);
         tiny::Folder folder;
-        fill(folder, row.toStdString());
+        tiny::fill(folder, row.toStdString());
         const quern::Model model = quern::openModel(folder.written());
         QVERIFY2(!model.obstacle, model.obstacle ? model.obstacle->what() : "");
         QVERIFY2(model.warnings.empty(), model.warnings.empty() ? "" : model.warnings.front().c_str());
@@ -130,7 +63,7 @@ private slots:
     void queryAndKeyRowsAreInterleaved()
     {
         tiny::Folder folder;
-        fill(folder, "llama-biases");
+        tiny::fill(folder, "llama-biases");
         const quern::Model model = quern::openModel(folder.written());
         constexpr long kHead = 16, kCols = 64;
         for (const auto& [name, huggingFace, heads] :
@@ -157,7 +90,7 @@ private slots:
     void otherFamiliesKeepTheirRows()
     {
         tiny::Folder folder;
-        fill(folder, "qwen2");
+        tiny::fill(folder, "qwen2");
         const quern::Model model = quern::openModel(folder.written());
         QCOMPARE(values(*model.find("blk.0.attn_q.weight")),
                  folder.find("model.layers.0.self_attn.q_proj.weight")->values);
@@ -167,7 +100,7 @@ private slots:
     void gemmasNormsGainOne()
     {
         tiny::Folder folder;
-        fill(folder, "gemma3");
+        tiny::fill(folder, "gemma3");
         const quern::Model model = quern::openModel(folder.written());
         for (const auto& [name, huggingFace] :
              {std::pair("blk.0.attn_norm", "model.layers.0.input_layernorm"),
@@ -188,13 +121,13 @@ private slots:
     void llama3FactorsFollowTheFormula()
     {
         tiny::Folder folder;
-        fill(folder, "llama3");
+        tiny::fill(folder, "llama3");
         const quern::Model model = quern::openModel(folder.written());
         const std::vector<float> found = values(*model.find("rope_freqs.weight"));
         QCOMPARE(found.size(), std::size_t {8});
         std::set<int> kinds;
         for (int i = 0; i < 8; ++i) {
-            const double frequency = 1 / std::pow(10000.0, 2.0 * i / 16), wave = 2 * std::numbers::pi / frequency;
+            const double frequency = 1 / std::pow(5000.0, 2.0 * i / 16), wave = 2 * std::numbers::pi / frequency;
             double scaled = frequency;
             if (wave > 64 / 1.0)
                 scaled = frequency / 8;
@@ -211,7 +144,7 @@ private slots:
     void tensorsComeInOrder()
     {
         tiny::Folder folder;
-        fill(folder, "llama");
+        tiny::fill(folder, "llama");
         std::ranges::reverse(folder.tensors);
         const quern::Model model = quern::openModel(folder.written());
         QCOMPARE(model.tensors.front().name, "token_embd.weight");
