@@ -48,7 +48,7 @@ std::string withLayer(std::string_view pattern, long layer)
 }
 
 // Models that also see wrap the names of the language model.
-std::string withoutWrapping(std::string name)
+std::string withoutWrapping(const std::string& name)
 {
     for (const std::string_view wrapping : {"language_model.model.", "model.language_model."})
         if (name.starts_with(wrapping))

@@ -45,7 +45,6 @@ private slots:
             }
         // ggml takes GELU from a table of half floats.
         const double relative = std::sqrt(error / power), allowed = layout.normMean == 0 ? 2e-3 : 1e-5;
-        qInfo() << relative;
         QVERIFY2(relative < allowed, qPrintable(QString::number(relative)));
     }
 };
