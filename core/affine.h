@@ -45,29 +45,40 @@ constexpr AffineGrid affineGrid(const Affine& affine, float low, float high, Pre
 }
 
 // Codes of `Bits` bits side by side, least significant bits first: code i in bits [i * Bits, (i + 1) * Bits). Eight of
-// them are Bits bytes; they move as the bytes of one word.
+// them, first a byte each, are Bits bytes; pairs of fields close up by and by.
+template <int Width, int Bits>
+constexpr std::uint64_t lowerFields()
+{
+    std::uint64_t fields = 0;
+    for (int at = 0; at < 64; at += 2 * Width)
+        fields |= ((std::uint64_t {1} << Bits) - 1) << at;
+    return fields;
+}
+
+template <int Width, int Bits>
+constexpr std::uint64_t closed(std::uint64_t word)
+{
+    constexpr std::uint64_t kLower = lowerFields<Width, Bits>();
+    return (word & kLower) | (word >> (Width - Bits) & kLower << Bits);
+}
+
+template <int Width, int Bits>
+constexpr std::uint64_t opened(std::uint64_t word)
+{
+    constexpr std::uint64_t kLower = lowerFields<Width, Bits>();
+    return (word & kLower) | (word & kLower << Bits) << (Width - Bits);
+}
+
 template <int Bits>
 constexpr std::uint64_t packed(std::uint64_t eight)
 {
-    for (int width = 8, bits = Bits; width < 64; width *= 2, bits *= 2) {
-        std::uint64_t low = 0; // the lower field of each pair
-        for (int at = 0; at < 64; at += 2 * width)
-            low |= ((std::uint64_t {1} << bits) - 1) << at;
-        eight = (eight & low) | (eight >> (width - bits) & low << bits);
-    }
-    return eight;
+    return closed<32, 4 * Bits>(closed<16, 2 * Bits>(closed<8, Bits>(eight)));
 }
 
 template <int Bits>
 constexpr std::uint64_t unpacked(std::uint64_t word)
 {
-    for (int width = 32, bits = 4 * Bits; width >= 8; width /= 2, bits /= 2) {
-        std::uint64_t low = 0;
-        for (int at = 0; at < 64; at += 2 * width)
-            low |= ((std::uint64_t {1} << bits) - 1) << at;
-        word = (word & low) | (word & low << bits) << (width - bits);
-    }
-    return word;
+    return opened<8, Bits>(opened<16, 2 * Bits>(opened<32, 4 * Bits>(word)));
 }
 
 } // namespace quern

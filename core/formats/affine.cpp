@@ -65,43 +65,77 @@ Range rangeOf(std::span<const float> x)
     return {std::bit_cast<float>(sortable(low)), std::bit_cast<float>(sortable(high))};
 }
 
+// Codes, a byte each, a multiple of eight of them. Pairs of four bits are spelt out, so that vectors of them are made.
+template <int Bits>
+void pack(const std::uint8_t* codes, std::size_t n, std::uint8_t* out)
+{
+    if constexpr (Bits == 8) {
+        std::memcpy(out, codes, n);
+    } else if constexpr (Bits == 4) {
+        const auto* pairs = reinterpret_cast<const Stored<std::uint16_t>*>(codes);
+        for (std::size_t i = 0; i < n / 2; ++i) {
+            const std::uint16_t pair = pairs[i];
+            out[i] = static_cast<std::uint8_t>(pair | pair >> 4);
+        }
+    } else {
+        for (std::size_t i = 0; i < n; i += 8, out += Bits) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, codes + i, 8);
+            word = packed<Bits>(word);
+            std::memcpy(out, &word, Bits);
+        }
+    }
+}
+
+template <int Bits>
+void unpack(const std::uint8_t* in, std::size_t n, std::uint8_t* codes)
+{
+    if constexpr (Bits == 8) {
+        std::memcpy(codes, in, n);
+    } else if constexpr (Bits == 4) {
+        auto* pairs = reinterpret_cast<Stored<std::uint16_t>*>(codes);
+        for (std::size_t i = 0; i < n / 2; ++i)
+            pairs[i] = static_cast<std::uint16_t>((in[i] | in[i] << 4) & 0x0F0F);
+    } else {
+        for (std::size_t i = 0; i < n; i += 8, in += Bits) {
+            std::uint64_t word = 0;
+            for (int k = 0; k < Bits; ++k) // in a register: a copy through memory waits for its parts
+                word |= static_cast<std::uint64_t>(in[k]) << (8 * k);
+            word = unpacked<Bits>(word);
+            std::memcpy(codes + i, &word, 8);
+        }
+    }
+}
+
 template <int Bits>
 void writeCodes(const AffineGrid& grid, std::span<const float> x, std::byte* out)
 {
+    const AffineGrid local = grid;
     const float codesPerUnit = grid.scale == 0.0f ? 0.0f : 1.0f / grid.scale;
-    std::array<std::uint8_t, kChunk> codes {};
+    std::array<std::uint8_t, kChunk> codes, bytes;
     for (std::size_t first = 0; first < x.size(); first += kChunk) {
-        const std::size_t n = std::min<std::size_t>(kChunk, x.size() - first), bytes = (n * Bits + 7) / 8;
+        const std::size_t n = std::min<std::size_t>(kChunk, x.size() - first), eights = (n + 7) / 8 * 8;
+        const float* in = x.data() + first;
         for (std::size_t i = 0; i < n; ++i)
-            codes[i] = static_cast<std::uint8_t>(grid.shifted(x[first + i], codesPerUnit) + grid.zero);
-        std::fill(codes.begin() + static_cast<std::ptrdiff_t>(n), codes.end(), std::uint8_t {0});
-        std::array<std::uint8_t, kChunk> whole;
-        for (std::size_t i = 0; i < n; i += 8) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, codes.data() + i, 8);
-            word = packed<Bits>(word);
-            std::memcpy(whole.data() + i / 8 * Bits, &word, Bits);
-        }
-        std::memcpy(out + first / 8 * Bits, whole.data(), bytes);
+            codes[i] = static_cast<std::uint8_t>(local.shifted(in[i], codesPerUnit) + local.zero);
+        std::fill(codes.begin() + static_cast<std::ptrdiff_t>(n), codes.begin() + static_cast<std::ptrdiff_t>(eights),
+                  std::uint8_t {0});
+        pack<Bits>(codes.data(), eights, bytes.data());
+        std::memcpy(out + first / 8 * Bits, bytes.data(), (n * Bits + 7) / 8);
     }
 }
 
 template <int Bits>
 void readCodes(const std::byte* in, std::size_t first, std::span<std::uint8_t> codes)
 {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(in) + first / 8 * Bits;
     const std::size_t whole = codes.size() / 8 * 8;
-    in += first / 8 * Bits;
-    for (std::size_t i = 0; i < whole; i += 8, in += Bits) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, in, Bits);
-        word = unpacked<Bits>(word);
-        std::memcpy(codes.data() + i, &word, 8);
-    }
+    unpack<Bits>(bytes, whole, codes.data());
     if (const std::size_t rest = codes.size() - whole; rest > 0) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, in, (rest * Bits + 7) / 8);
-        word = unpacked<Bits>(word);
-        std::memcpy(codes.data() + whole, &word, rest);
+        std::array<std::uint8_t, 8> end {}, last {};
+        std::memcpy(end.data(), bytes + whole / 8 * Bits, (rest * Bits + 7) / 8);
+        unpack<Bits>(end.data(), 8, last.data());
+        std::memcpy(codes.data() + whole, last.data(), rest);
     }
 }
 
