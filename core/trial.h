@@ -1,0 +1,105 @@
+#pragma once
+
+#include "core/fit.h"
+#include "core/iq4.h"
+
+#include <algorithm>
+#include <utility>
+
+// Grids tried on a group of weights, many at once: the inner loop of core/fit.cpp.
+namespace quern {
+
+using Lanes = std::array<float, kLanes>;
+
+// A group of a sample.
+struct Group {
+    const float *x, *w, *wx;
+    int count;
+    float sumW = 0, sumWx = 0;
+
+    Group(const Sample& sample, int first, int n)
+        : x(sample.x + first)
+        , w(sample.w + first)
+        , wx(sample.wx + first)
+        , count(n)
+    {
+        for (int i = 0; i < n; ++i) {
+            sumW += w[i];
+            sumWx += wx[i];
+        }
+    }
+};
+
+struct Integers {
+    float low, high;
+
+    float nearest(float t) const { return roundedWithin(t, low, high); }
+};
+
+struct Iq4 {
+    float low = kIq4Values.front(), high = kIq4Values.back();
+
+    // Adds up the steps that lie below t; written out for the compiler, which makes no vectors of loops within loops.
+    static float nearest(float t) { return sumOfSteps(t, std::make_index_sequence<kIq4Values.size() - 1>()); }
+
+private:
+    template <std::size_t... K>
+    static float sumOfSteps(float t, std::index_sequence<K...>)
+    {
+        float value = kIq4Values.front();
+        ((value += t > middle<K> ? step<K> : 0.0f), ...);
+        return value;
+    }
+    template <std::size_t K>
+    static constexpr float middle = 0.5f * static_cast<float>(kIq4Values[K] + kIq4Values[K + 1]);
+    template <std::size_t K>
+    static constexpr float step = static_cast<float>(kIq4Values[K + 1] - kIq4Values[K]);
+};
+
+// 16 grids tried on one group.
+struct Trial {
+    alignas(64) Lanes scale {}, offset {};
+    alignas(64) Lanes error {}, wq {}, wqq {},
+        wxq {}; // sums of w (x - decoded)^2, w q, w q^2, w x q, q the nearest codes
+
+    std::size_t best() const { return static_cast<std::size_t>(std::ranges::min_element(error) - error.begin()); }
+};
+
+enum class Sums { Moments, All }; // without and with the error
+
+template <Sums Wanted = Sums::All, typename CodeSet>
+void evaluate(Trial& trial, const Group& group, const CodeSet& codes)
+{
+    alignas(64) Lanes error {}, wq {}, wqq {}, wxq {}, inverse, scale = trial.scale, offset = trial.offset;
+    for (std::size_t c = 0; c < kLanes; ++c)
+        inverse[c] = scale[c] == 0.0f ? 0.0f : 1.0f / scale[c];
+    const auto add = [&](std::size_t c, float x, float w, float wx) {
+        const float q = codes.nearest((x - offset[c]) * inverse[c]);
+        const float weighted = w * q;
+        if constexpr (Wanted == Sums::All) {
+            const float e = x - (scale[c] * q + offset[c]);
+            error[c] += w * e * e;
+        }
+        wq[c] += weighted;
+        wqq[c] += weighted * q;
+        wxq[c] += wx * q;
+    };
+    const float *x = group.x, *w = group.w, *wx = group.wx;
+    int i = 0;
+    for (; i + 4 <= group.count; i += 4) // four at once, so that sums stay in registers meanwhile
+        for (std::size_t c = 0; c < kLanes; ++c) {
+            add(c, x[i], w[i], wx[i]);
+            add(c, x[i + 1], w[i + 1], wx[i + 1]);
+            add(c, x[i + 2], w[i + 2], wx[i + 2]);
+            add(c, x[i + 3], w[i + 3], wx[i + 3]);
+        }
+    for (; i < group.count; ++i)
+        for (std::size_t c = 0; c < kLanes; ++c)
+            add(c, x[i], w[i], wx[i]);
+    trial.error = error;
+    trial.wq = wq;
+    trial.wqq = wqq;
+    trial.wxq = wxq;
+}
+
+} // namespace quern
