@@ -3,6 +3,7 @@
 #include "core/trial.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace quern {
@@ -13,7 +14,9 @@ float ratio(float a, float b)
     return b == 0.0f ? 0.0f : a / b;
 }
 
-constexpr int kRounds = 3; // of refitting scales to codes; the fourth changes the error by less than 1e-4 of it
+// Of refitting to codes. A fourth takes 15 % longer and lowers the error by 0.1 % (Q5_K: 0.4 %), on normal, Laplace and
+// Student rows; without the third it is 0.1 to 1 % higher.
+constexpr int kRounds = 3;
 
 void refitScales(Trial& trial)
 {
@@ -39,8 +42,20 @@ void refitGrids(Trial& trial, const Group& group, bool belowZero)
     }
 }
 
-// Starts: the value of largest magnitude comes to lie so many times farther out than the outermost code.
-constexpr std::array<float, kLanes / 2> kBeyond {0.90f, 0.96f, 1.0f, 1.05f, 1.12f, 1.22f, 1.4f, 1.75f};
+// Where searches start, by 2, 3, ... 8 bits of codes.
+struct Starts {
+    float span;   // of the codes in standard deviations, best for a normal distribution (J. Max, 1960, table II)
+    float beyond; // how many times beyond the outermost code the farthest value may come to lie
+};
+constexpr std::array<Starts, 7> kStarts {
+    {{3.98f, 3.5f}, {4.69f, 2.4f}, {5.36f, 1.5f}, {6.02f, 1.35f}, {6.66f, 1.25f}, {7.28f, 1.15f}, {7.88f, 1.1f}}};
+constexpr float kInside = 0.9f; // and how far inside
+
+const Starts& startsFor(int levels)
+{
+    const int bits = std::bit_width(static_cast<unsigned>(levels - 1));
+    return kStarts[static_cast<std::size_t>(std::clamp(bits - 2, 0, 6))];
+}
 
 struct ScaleFit {
     float scale = 0, error = HUGE_VALF;
@@ -49,19 +64,27 @@ struct ScaleFit {
 template <typename CodeSet>
 ScaleFit bestScale(const Group& group, const CodeSet& codes)
 {
-    float low = 0, high = 0;
+    float low = 0, high = 0, squares = 0;
     for (int i = 0; i < group.count; ++i) {
         low = std::min(low, group.x[i]);
         high = std::max(high, group.x[i]);
+        squares += group.wx[i] * group.x[i];
     }
     // The two ways round; codes that reach to one side only cannot be turned.
     const float straight = std::max(ratio(low, codes.low), ratio(high, codes.high));
     const float turned = std::min(ratio(high, codes.low), ratio(low, codes.high));
+    // From the farthest value, and one from the weighted spread: a far value that matters little is no measure.
+    const Starts& starts = startsFor(codes.levels());
+    const float spread = starts.span * std::sqrt(ratio(squares, group.sumW)) / (codes.high - codes.low);
     Trial trial;
-    for (std::size_t c = 0; c < kLanes / 2; ++c) {
-        trial.scale[2 * c] = straight / kBeyond[c];
-        trial.scale[2 * c + 1] = turned / kBeyond[c];
+    for (std::size_t c = 0; c < kLanes - 2; c += 2) {
+        const float share = static_cast<float>(c) / (kLanes - 4),
+                    beyond = kInside + (starts.beyond - kInside) * share * share;
+        trial.scale[c] = straight / beyond;
+        trial.scale[c + 1] = turned / beyond;
     }
+    trial.scale[kLanes - 2] = spread;
+    trial.scale[kLanes - 1] = -spread;
     for (int round = 0; round < kRounds; ++round) {
         evaluate<Sums::Moments>(trial, group, codes);
         refitScales(trial);
@@ -75,7 +98,7 @@ struct GridFit {
     float scale = 0, offset = 0, meanCode = 0;
 };
 
-// Starts: both ends of the range moved inwards by 0 to 3 steps.
+// Starts: both ends of the range moved inwards by 0 to 3 steps; one from mean and weighted spread.
 GridFit bestGrid(const Group& group, int top, bool belowZero)
 {
     float low = belowZero ? 0.0f : group.x[0], high = low;
@@ -92,6 +115,16 @@ GridFit bestGrid(const Group& group, int top, bool belowZero)
         const std::size_t up = c % 4, down = c / 4;
         trial.offset[c] = low + step * static_cast<float>(up);
         trial.scale[c] = (high - step * static_cast<float>(down) - trial.offset[c]) / codes.high;
+    }
+    constexpr std::size_t kMiddle = 10;
+    const float mean = ratio(group.sumWx, group.sumW);
+    float variance = 0;
+    for (int i = 0; i < group.count; ++i)
+        variance += group.w[i] * (group.x[i] - mean) * (group.x[i] - mean);
+    const float span = startsFor(top + 1).span * std::sqrt(ratio(variance, group.sumW));
+    if (span > 0.0f) {
+        trial.offset[kMiddle] = std::clamp(mean - 0.5f * span, low, high);
+        trial.scale[kMiddle] = span / codes.high;
     }
     for (int round = 0; round < kRounds; ++round) {
         evaluate<Sums::Moments>(trial, group, codes);
@@ -134,7 +167,7 @@ bool sameScales(const GridSet& a, const GridSet& b)
     return a.d == b.d && a.dmin == b.dmin;
 }
 
-// Chooses all groups' integers under common scales, refits these to the codes, and again.
+// Chooses all groups' integers under common scales, refits these to the codes, and again; the best of them.
 // choose(set, refitted) fills in set's integers and, in refitted, the scales that would fit better; returns the error.
 // Further starts, 7 % above and 5 % below, lower the error by 0.2 to 1 % and take twice the time.
 template <typename Set, typename Choose>
@@ -335,9 +368,9 @@ GridSet fitGrids(const Sample& sample, int group, int top, int high)
         topScale = std::max(topScale, groups.all[g].scale);
         topMinimum = std::max(topMinimum, -groups.all[g].offset);
     }
+    const Integers codes {0.0f, static_cast<float>(top)};
     const auto steps = static_cast<float>(high);
     const GridSet start {.d = stored(topScale / steps, sample), .dmin = stored(topMinimum / steps, sample)};
-    const Integers codes {0.0f, static_cast<float>(top)};
     GridSet best = refined(
         start, [&](GridSet& set, GridSet& refitted) { return chooseGrids(groups, codes, high, set, refitted); });
     best.d *= sample.unit;

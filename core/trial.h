@@ -33,11 +33,14 @@ struct Group {
 struct Integers {
     float low, high;
 
+    int levels() const { return static_cast<int>(high - low) + 1; }
     float nearest(float t) const { return roundedWithin(t, low, high); }
 };
 
 struct Iq4 {
     float low = kIq4Values.front(), high = kIq4Values.back();
+
+    static int levels() { return static_cast<int>(kIq4Values.size()); }
 
     // Adds up the steps that lie below t; written out for the compiler, which makes no vectors of loops within loops.
     static float nearest(float t) { return sumOfSteps(t, std::make_index_sequence<kIq4Values.size() - 1>()); }
