@@ -39,11 +39,16 @@ void Session::setModel(std::shared_ptr<const quern::Model> model, quern::Recipe 
 
 void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibration)
 {
+    Resolved plan = m_model ? resolved(m_recipe, *m_model, calibration.get()) : Resolved {};
+    setCalibration(std::move(calibration), std::move(plan));
+}
+
+void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved)
+{
     m_calibration = std::move(calibration);
     m_errors.assign(m_errors.size(), std::nullopt);
     m_failures.assign(m_failures.size(), QString());
-    if (m_model)
-        take(resolved(m_recipe, *m_model, m_calibration.get()));
+    take(std::move(resolved));
     emit calibrationChanged();
     emit recipeChanged();
 }

@@ -50,6 +50,7 @@ public:
     void setModel(std::shared_ptr<const quern::Model> model); // forgets calibration, measurements and selection
     void setModel(std::shared_ptr<const quern::Model> model, quern::Recipe recipe, Resolved resolved);
     void setCalibration(std::shared_ptr<const quern::Calibration> calibration);
+    void setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved);
     void setRecipe(quern::Recipe recipe); // resolves; errors of tensors whose choice changed are forgotten
     void setRecipe(quern::Recipe recipe, Resolved resolved); // the same, resolved elsewhere
     void setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats);

@@ -1,0 +1,274 @@
+#include "widgets/choiceeditor.h"
+
+#include "widgets/text.h"
+
+#include <QComboBox>
+#include <QCoreApplication>
+#include <QDoubleSpinBox>
+#include <QFormLayout>
+#include <QLabel>
+#include <QScopedValueRollback>
+#include <QSlider>
+#include <QSpinBox>
+#include <QStandardItemModel>
+
+#include <algorithm>
+#include <cmath>
+
+namespace {
+
+constexpr int kLinear = -1, kAsStored = -2; // entries of the format list that are no format
+constexpr int kRow = 0, kTensor = -1;       // entries of the group list that are no size
+constexpr int kLeastBits = 2, kMostBits = 8, kUsualBits = 4, kUsualGroup = 128;
+
+void enable(QComboBox* box, int item, bool enabled, const QString& tip)
+{
+    auto* entry = static_cast<QStandardItemModel*>(box->model())->item(item);
+    entry->setEnabled(enabled);
+    entry->setToolTip(tip);
+}
+
+void choose(QComboBox* box, const QVariant& value)
+{
+    box->setCurrentIndex(std::max(box->findData(value), 0));
+}
+
+const quern::BlockFormat* affineFormat(int bits, quern::Zero zero, int group)
+{
+    const quern::Scope scope = group == kRow ? quern::Scope::Row
+        : group == kTensor                   ? quern::Scope::Tensor
+                                             : quern::Scope::Block;
+    return quern::findAffineFormat({bits, zero, scope}, std::max(group, 0));
+}
+
+int groupOf(const quern::BlockFormat& format)
+{
+    return format.affine.scope == quern::Scope::Row   ? kRow
+        : format.affine.scope == quern::Scope::Tensor ? kTensor
+                                                      : format.values;
+}
+
+} // namespace
+
+ChoiceEditor::ChoiceEditor(QWidget* parent)
+    : QWidget(parent)
+    , m_format(new QComboBox(this))
+    , m_slider(new QSlider(Qt::Horizontal, this))
+    , m_bits(new QSpinBox(this))
+    , m_group(new QComboBox(this))
+    , m_zero(new QComboBox(this))
+    , m_method(new QComboBox(this))
+    , m_summary(new QLabel(this))
+    , m_settingsForm(new QFormLayout)
+{
+    auto* form = new QFormLayout(this);
+    form->setContentsMargins(0, 0, 0, 0);
+    form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
+    m_format->setWhatsThis(
+        tr("How the numbers are stored: one of GGUF's types, or a linear grid of any bits and group."));
+    form->addRow(tr("&Format"), m_format);
+    createGrid(form);
+    m_method->setWhatsThis(tr("How the stored value of each weight is chosen."));
+    form->addRow(tr("M&ethod"), m_method);
+    m_summary->setWordWrap(true);
+    m_summary->setForegroundRole(QPalette::PlaceholderText);
+    form->addRow(QString(), m_summary);
+    form->addRow(m_settingsForm);
+
+    connect(m_format, &QComboBox::activated, this, &ChoiceEditor::formatEdited);
+    connect(m_method, &QComboBox::activated, this, &ChoiceEditor::methodEdited);
+}
+
+void ChoiceEditor::createGrid(QFormLayout* form)
+{
+    m_slider->setRange(kLeastBits, kMostBits);
+    m_slider->setPageStep(1);
+    m_slider->setTickPosition(QSlider::TicksBelow);
+    m_slider->setTickInterval(1);
+    m_slider->setAccessibleName(tr("Bits per code"));
+    m_bits->setRange(kLeastBits, kMostBits);
+    m_bits->setAccessibleName(tr("Bits per code"));
+    auto* bits = new QHBoxLayout;
+    bits->addWidget(m_slider, 1);
+    bits->addWidget(m_bits);
+    auto* label = new QLabel(tr("&Bits"), this);
+    label->setBuddy(m_bits);
+    form->addRow(label, bits);
+
+    for (const int group : {16, 32, 64, 128, 256})
+        m_group->addItem(tr("%n weights", "", group), group);
+    m_group->addItem(tr("whole row"), kRow);
+    m_group->addItem(tr("whole tensor"), kTensor);
+    choose(m_group, kUsualGroup);
+    m_group->setWhatsThis(tr("How many weights side by side share a scale."));
+    form->addRow(tr("&Group"), m_group);
+
+    m_zero->addItem(tr("symmetric"), static_cast<int>(quern::Zero::Symmetric));
+    m_zero->addItem(tr("asymmetric, FP16 minimum"), static_cast<int>(quern::Zero::Minimum));
+    m_zero->addItem(tr("asymmetric, integer zero"), static_cast<int>(quern::Zero::ZeroPoint));
+    m_zero->setWhatsThis(tr("Whether codes are centred on zero: x = s·q, x = s·q + m, or x = s·(q − z)."));
+    form->addRow(tr("&Zero"), m_zero);
+
+    connect(m_slider, &QSlider::sliderPressed, this, &ChoiceEditor::dragStarted);
+    connect(m_slider, &QSlider::sliderReleased, this, &ChoiceEditor::dragEnded);
+    connect(m_slider, &QSlider::valueChanged, m_bits, &QSpinBox::setValue);
+    connect(m_bits, &QSpinBox::valueChanged, m_slider, &QSlider::setValue);
+    connect(m_bits, &QSpinBox::valueChanged, this, &ChoiceEditor::gridEdited);
+    connect(m_group, &QComboBox::activated, this, &ChoiceEditor::gridEdited);
+    connect(m_zero, &QComboBox::activated, this, &ChoiceEditor::gridEdited);
+}
+
+void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& tensor)
+{
+    const QScopedValueRollback guard(m_showing, true);
+    m_cols = tensor.cols();
+    fillFormats();
+    const bool copied = !choice.quantizer || !choice.format;
+    if (!copied && choice.format->affine.bits > 0) {
+        choose(m_format, kLinear);
+        m_bits->setValue(choice.format->affine.bits);
+        choose(m_zero, static_cast<int>(choice.format->affine.zero));
+        choose(m_group, groupOf(*choice.format));
+    } else {
+        const auto all = quern::blockFormats();
+        const auto at = std::ranges::find(all, choice.format);
+        choose(m_format, copied || at == all.end() ? kAsStored : static_cast<int>(at - all.begin()));
+        if (!copied && choice.format->values > 0)
+            m_bits->setValue(8 * choice.format->bytes / choice.format->values);
+    }
+    fillGroups();
+    fillMethods();
+    if (choice.quantizer)
+        choose(m_method, text(choice.quantizer->name));
+    fillSettings(choice.settings);
+}
+
+bool ChoiceEditor::linear() const
+{
+    return m_format->currentData().toInt() == kLinear;
+}
+
+const quern::BlockFormat* ChoiceEditor::format() const
+{
+    const int entry = m_format->currentData().toInt();
+    if (entry == kLinear)
+        return affineFormat(m_bits->value(), static_cast<quern::Zero>(m_zero->currentData().toInt()),
+                            m_group->currentData().toInt());
+    return entry == kAsStored ? nullptr : quern::blockFormats()[static_cast<std::size_t>(entry)];
+}
+
+quern::Choice ChoiceEditor::choice() const
+{
+    const quern::BlockFormat* format = this->format();
+    if (!format)
+        return {};
+    quern::Choice choice {quern::findQuantizer(m_method->currentData().toString().toStdString()), format, {}};
+    for (const Control& control : m_settings)
+        if (control.box->value() != control.param->preset)
+            choice.settings.emplace(control.param->name, control.box->value());
+    return choice;
+}
+
+void ChoiceEditor::fillFormats()
+{
+    m_format->clear();
+    m_format->addItem(tr("linear grid"), kLinear);
+    m_format->addItem(tr("as stored"), kAsStored);
+    const auto all = quern::blockFormats();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const quern::BlockFormat& format = *all[i];
+        if (!format.encode || format.affine.bits > 0)
+            continue;
+        m_format->addItem(text(format.name), static_cast<int>(i));
+        const QString bits
+            = format.values > 0 ? tr("%1 bits per weight").arg(8.0 * format.bytes / format.values) : QString();
+        enable(m_format, m_format->count() - 1, format.fits(m_cols),
+               format.fits(m_cols) ? bits
+                                   : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format.values));
+    }
+}
+
+void ChoiceEditor::fillGroups()
+{
+    const auto zero = static_cast<quern::Zero>(m_zero->currentData().toInt());
+    for (int item = 0; item < m_group->count(); ++item) {
+        const quern::BlockFormat* format = affineFormat(m_bits->value(), zero, m_group->itemData(item).toInt());
+        const bool fits = format && format->fits(m_cols);
+        enable(m_group, item, fits,
+               !format    ? tr("There is no such grid.")
+                   : fits ? QString()
+                          : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format->values));
+    }
+}
+
+void ChoiceEditor::fillMethods()
+{
+    const QString before = m_method->currentData().toString();
+    const quern::BlockFormat* format = this->format();
+    m_method->clear();
+    for (const quern::Quantizer* quantizer : quern::quantizers()) {
+        m_method->addItem(text(quantizer->name), text(quantizer->name));
+        const bool supported = format && quantizer->supports(*format);
+        enable(m_method, m_method->count() - 1, supported,
+               supported ? QCoreApplication::translate("core", quantizer->summary)
+                         : tr("Does not work on this format."));
+    }
+    choose(m_method, before);
+    m_method->setEnabled(format);
+    m_method->setToolTip(format ? QString() : tr("Values stored as they are need no method."));
+}
+
+void ChoiceEditor::fillSettings(const quern::Settings& settings)
+{
+    while (m_settingsForm->rowCount() > 0)
+        m_settingsForm->removeRow(0);
+    m_settings.clear();
+    const quern::Choice chosen = choice();
+    m_summary->setText(chosen.quantizer ? QCoreApplication::translate("core", chosen.quantizer->summary) : QString());
+    m_summary->setVisible(chosen.quantizer);
+    if (!chosen.quantizer)
+        return;
+    for (const quern::Param& param : chosen.quantizer->params) {
+        auto* box = new QDoubleSpinBox(this);
+        const bool whole = param.preset == std::floor(param.preset) && param.maximum - param.minimum >= 2;
+        box->setDecimals(whole ? 0 : 4);
+        box->setRange(param.minimum, param.maximum);
+        box->setSingleStep(whole ? 1 : (param.maximum - param.minimum) / 50);
+        box->setValue(quern::setting(settings, param));
+        m_settingsForm->addRow(QCoreApplication::translate("core", param.label), box);
+        connect(box, &QDoubleSpinBox::valueChanged, this, &ChoiceEditor::edited);
+        m_settings.push_back({&param, box});
+    }
+}
+
+void ChoiceEditor::formatEdited()
+{
+    fillGroups();
+    fillMethods();
+    fillSettings({});
+    emit edited();
+}
+
+// Whoever moves bits or group wants a linear grid; a GGUF type that was chosen has none to move.
+void ChoiceEditor::gridEdited()
+{
+    if (m_showing)
+        return;
+    choose(m_format, kLinear);
+    fillGroups();
+    if (!static_cast<QStandardItemModel*>(m_group->model())->item(m_group->currentIndex())->isEnabled())
+        for (int item = m_group->count() - 1; item >= 0; --item)
+            if (static_cast<QStandardItemModel*>(m_group->model())->item(item)->isEnabled()
+                && m_group->itemData(item).toInt() > 0) {
+                m_group->setCurrentIndex(item); // the widest that fits
+                break;
+            }
+    fillMethods();
+    emit edited();
+}
+
+void ChoiceEditor::methodEdited()
+{
+    fillSettings({});
+    emit edited();
+}

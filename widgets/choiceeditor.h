@@ -1,0 +1,58 @@
+#pragma once
+
+#include "core/recipe.h"
+
+#include <QWidget>
+
+class QComboBox;
+class QDoubleSpinBox;
+class QFormLayout;
+class QLabel;
+class QSlider;
+class QSpinBox;
+
+// Edits a Choice: format, or bits, group and zero point of a linear grid; method and its settings.
+class ChoiceEditor : public QWidget {
+    Q_OBJECT
+
+public:
+    explicit ChoiceEditor(QWidget* parent = nullptr);
+
+    // What is shown, without a signal. tensor: formats and groups that do not fit its rows are not on offer.
+    void setChoice(const quern::Choice& choice, const quern::Tensor& tensor);
+    quern::Choice choice() const; // no format: as it is stored
+
+signals:
+    void dragStarted();
+    void dragEnded();
+    void edited(); // at every step of a drag too
+
+private:
+    struct Control { // of one setting of the method
+        const quern::Param* param;
+        QDoubleSpinBox* box;
+    };
+
+    void createGrid(QFormLayout* form);
+    void fillFormats();
+    void fillGroups();
+    void fillMethods();
+    void fillSettings(const quern::Settings& settings);
+    void formatEdited();
+    void gridEdited();
+    void methodEdited();
+    const quern::BlockFormat* format() const;
+    bool linear() const;
+
+    QComboBox* m_format;
+    QSlider* m_slider;
+    QSpinBox* m_bits;
+    QComboBox* m_group;
+    QComboBox* m_zero;
+    QComboBox* m_method;
+    QLabel* m_summary;
+    QFormLayout* m_settingsForm;
+    std::vector<Control> m_settings;
+    long m_cols = 0;
+    bool m_showing = false; // setChoice() is at it: nothing is an edit
+};

@@ -1,0 +1,74 @@
+#include "widgets/table.h"
+
+#include <QClipboard>
+#include <QGuiApplication>
+#include <QKeyEvent>
+
+#include <algorithm>
+
+namespace {
+
+QString csvCell(QString cell)
+{
+    if (cell.contains(u'"') || cell.contains(u',') || cell.contains(u'\n') || cell.contains(u'\r'))
+        return u'"' + cell.replace(u'"', QStringLiteral("\"\"")) + u'"';
+    return cell;
+}
+
+// Rows from the root to the index: sorts as the table shows.
+std::vector<int> path(const QModelIndex& index)
+{
+    std::vector<int> rows = index.parent().isValid() ? path(index.parent()) : std::vector<int> {};
+    rows.push_back(index.row());
+    return rows;
+}
+
+void appendRows(const QAbstractItemModel& model, const QModelIndex& parent, QString& csv)
+{
+    for (int row = 0; row < model.rowCount(parent); ++row) {
+        QStringList cells;
+        for (int column = 0; column < model.columnCount(parent); ++column)
+            cells << csvCell(model.index(row, column, parent).data().toString());
+        csv += cells.join(u',') + QStringLiteral("\r\n");
+        appendRows(model, model.index(row, 0, parent), csv);
+    }
+}
+
+} // namespace
+
+Table::Table(QWidget* parent)
+    : QTreeView(parent)
+{
+    setUniformRowHeights(true);
+    setAlternatingRowColors(true);
+    setSelectionMode(ExtendedSelection);
+    setSortingEnabled(true);
+    sortByColumn(-1, Qt::AscendingOrder); // the model's order until a header is clicked
+}
+
+void Table::keyPressEvent(QKeyEvent* event)
+{
+    if (!event->matches(QKeySequence::Copy))
+        return QTreeView::keyPressEvent(event);
+    QStringList lines;
+    QModelIndexList rows = selectionModel()->selectedRows();
+    std::ranges::sort(rows, {}, path);
+    for (const QModelIndex& row : rows) {
+        QStringList cells;
+        for (int column = 0; column < model()->columnCount(row.parent()); ++column)
+            if (!isColumnHidden(column))
+                cells << row.siblingAtColumn(column).data().toString();
+        lines << cells.join(u'\t');
+    }
+    QGuiApplication::clipboard()->setText(lines.join(u'\n'));
+}
+
+QString csvText(const QAbstractItemModel& model)
+{
+    QStringList headers;
+    for (int column = 0; column < model.columnCount(); ++column)
+        headers << csvCell(model.headerData(column, Qt::Horizontal).toString());
+    QString csv = headers.join(u',') + QStringLiteral("\r\n");
+    appendRows(model, {}, csv);
+    return csv;
+}

@@ -1,0 +1,318 @@
+#include "widgets/tunepanel.h"
+
+#include "core/preset.h"
+#include "widgets/text.h"
+
+#include <QButtonGroup>
+#include <QComboBox>
+#include <QCoreApplication>
+#include <QFormLayout>
+#include <QFrame>
+#include <QLabel>
+#include <QPushButton>
+#include <QRadioButton>
+#include <QScrollArea>
+#include <QVBoxLayout>
+
+namespace {
+
+QFrame* line(QWidget* parent)
+{
+    auto* line = new QFrame(parent);
+    line->setFrameShape(QFrame::HLine);
+    line->setFrameShadow(QFrame::Sunken);
+    return line;
+}
+
+QLabel* wrapped(QWidget* parent)
+{
+    auto* label = new QLabel(parent);
+    label->setWordWrap(true);
+    label->setTextFormat(Qt::PlainText);
+    label->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    return label;
+}
+
+QString change(const QString& before, const QString& now)
+{
+    return before.isEmpty() || before == now ? now : QStringLiteral("%1 → %2").arg(before, now);
+}
+
+} // namespace
+
+TunePanel::TunePanel(Session* session, RecipeEditor* editor, QWidget* parent)
+    : QWidget(parent)
+    , m_session(session)
+    , m_editor(editor)
+{
+    auto* area = new QScrollArea(this);
+    area->setWidgetResizable(true);
+    area->setFrameShape(QFrame::NoFrame);
+    area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    area->setWidget(createContents());
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->addWidget(area);
+    setMinimumWidth(area->widget()->minimumSizeHint().width() + 20);
+
+    connect(session, &Session::recipeChanged, this, &TunePanel::refresh);
+    connect(session, &Session::selectionChanged, this, &TunePanel::refresh);
+    connect(session, &Session::errorChanged, this, [this](int tensor) {
+        if (tensor == m_session->selected())
+            showNumbers();
+    });
+    connect(session, &Session::kindChosen, this, [this] { setReach(quern::Reach::Kind); });
+    connect(session, &Session::layerChosen, this, [this] { setReach(quern::Reach::Layer); });
+    connect(editor, &RecipeEditor::accepted, m_refusal, &QWidget::hide);
+    connect(editor, &RecipeEditor::refused, this, [this](const QString& sentence) {
+        m_refusal->setText(sentence);
+        m_refusal->show();
+        refresh();
+    });
+    refresh();
+}
+
+QWidget* TunePanel::createContents()
+{
+    auto* page = new QWidget(this);
+    auto* layout = new QVBoxLayout(page);
+
+    m_preset = new QComboBox(page);
+    m_preset->addItem(tr("none: as stored"), QString());
+    for (const quern::Preset& preset : quern::presets()) {
+        m_preset->addItem(text(preset.name), text(preset.name));
+        m_preset->setItemData(m_preset->count() - 1, QCoreApplication::translate("core", preset.summary),
+                              Qt::ToolTipRole);
+    }
+    m_preset->setWhatsThis(tr("A mix of types under llama.cpp's name, for the whole model. Replaces all changes made "
+                              "to single tensors; Undo brings them back."));
+    m_preset->setToolTip(m_preset->whatsThis());
+    auto* recipe = new QFormLayout;
+    recipe->addRow(tr("&Preset"), m_preset);
+    layout->addLayout(recipe);
+    layout->addWidget(line(page));
+
+    m_title = wrapped(page);
+    QFont bold = m_title->font();
+    bold.setBold(true);
+    m_title->setFont(bold);
+    m_shape = wrapped(page);
+    layout->addWidget(m_title);
+    layout->addWidget(m_shape);
+
+    m_tensorPart = new QWidget(page);
+    auto* part = new QVBoxLayout(m_tensorPart);
+    part->setContentsMargins(0, 0, 0, 0);
+    part->addLayout(createReach());
+    m_choice = new ChoiceEditor(m_tensorPart);
+    part->addWidget(m_choice);
+    m_reset = new QPushButton(tr("&Back to the preset"), m_tensorPart);
+    part->addWidget(m_reset);
+    m_refusal = wrapped(m_tensorPart);
+    m_refusal->setFrameShape(QFrame::StyledPanel);
+    m_refusal->hide();
+    part->addWidget(m_refusal);
+    part->addWidget(line(m_tensorPart));
+    part->addWidget(createNumbers());
+    layout->addWidget(m_tensorPart);
+    layout->addStretch();
+
+    connect(m_preset, &QComboBox::activated, this, &TunePanel::usePreset);
+    connect(m_reset, &QPushButton::clicked, this, &TunePanel::reset);
+    connect(m_choice, &ChoiceEditor::edited, this, &TunePanel::apply);
+    connect(m_choice, &ChoiceEditor::dragStarted, this, [this] {
+        m_gesture = m_editor->newGesture();
+        ++m_edit;
+        emit dragStarted();
+    });
+    connect(m_choice, &ChoiceEditor::dragEnded, this, [this] {
+        m_gesture = 0;
+        emit dragEnded();
+    });
+    return page;
+}
+
+QLayout* TunePanel::createReach()
+{
+    m_reach = new QButtonGroup(this);
+    auto* rows = new QVBoxLayout;
+    auto* label = new QLabel(tr("Apply to"), m_tensorPart);
+    rows->addWidget(label);
+    for (int reach = 0; reach < 4; ++reach) {
+        auto* button = new QRadioButton(m_tensorPart);
+        m_reach->addButton(button, reach);
+        rows->addWidget(button);
+    }
+    m_reach->button(0)->setChecked(true);
+    label->setBuddy(m_reach->button(0));
+    connect(m_reach, &QButtonGroup::idClicked, this, &TunePanel::refresh);
+    return rows;
+}
+
+QWidget* TunePanel::createNumbers()
+{
+    auto* numbers = new QWidget(m_tensorPart);
+    auto* form = new QFormLayout(numbers);
+    form->setContentsMargins(0, 0, 0, 0);
+    const auto row = [&](const QString& title, const QString& tip) {
+        auto* value = wrapped(numbers);
+        value->setAccessibleName(title);
+        value->setToolTip(tip);
+        form->addRow(title, value);
+        return value;
+    };
+    m_error = row(tr("Relative error"), tr("Root of the summed squared error over the summed squared weights"));
+    m_sqnr = row(tr("SQNR"), tr("Signal to quantization noise ratio; 6 dB are worth about one bit"));
+    m_size = row(tr("Size"), tr("Of this tensor in the exported file"));
+    m_bits = row(tr("Bits per weight"), tr("In the exported file"));
+    m_carrier = wrapped(numbers);
+    form->addRow(m_carrier);
+    return numbers;
+}
+
+void TunePanel::setReach(quern::Reach reach)
+{
+    m_reach->button(static_cast<int>(reach))->setChecked(true);
+    refresh();
+}
+
+quern::Reach TunePanel::reach() const
+{
+    return static_cast<quern::Reach>(m_reach->checkedId());
+}
+
+std::string TunePanel::pattern() const
+{
+    return quern::patternFor(reach(),
+                             m_session->model()->tensors[static_cast<std::size_t>(m_session->selected())].name);
+}
+
+void TunePanel::refresh()
+{
+    const quern::Recipe& recipe = m_session->recipe();
+    m_preset->setCurrentIndex(recipe.preset ? m_preset->findData(text(recipe.preset->name)) : 0);
+    const int selected = m_session->selected();
+    m_tensorPart->setVisible(selected >= 0 && m_session->plan());
+    m_shape->setVisible(selected >= 0);
+    if (selected < 0) {
+        m_title->setText(m_session->model() ? tr("Select a tensor to tune it.") : tr("Open a model to tune it."));
+        return;
+    }
+    const auto i = static_cast<std::size_t>(selected);
+    const quern::Tensor& tensor = m_session->model()->tensors[i];
+    m_title->setText(text(tensor.name));
+    m_shape->setText(
+        tr("%1, %2, %3").arg(shapeText(tensor), text(tensor.format->name), bytesText(tensor.bytes.size())));
+    if (!m_session->plan()) {
+        m_shape->setText(m_shape->text() + u'\n' + m_session->planError());
+        return;
+    }
+    const int layer = quern::layerOf(tensor.name);
+    m_reach->button(0)->setText(tr("&this tensor"));
+    m_reach->button(1)->setText(tr("all %1").arg(text(quern::kindOf(tensor.name))));
+    m_reach->button(2)->setText(layer >= 0 ? tr("layer %1").arg(layer) : tr("layer"));
+    m_reach->button(2)->setEnabled(layer >= 0);
+    m_reach->button(2)->setToolTip(layer >= 0 ? QString() : tr("This tensor belongs to no layer."));
+    m_reach->button(3)->setText(tr("&all tensors"));
+    if (m_gesture == 0)
+        m_choice->setChoice(m_session->plan()->tensors[i].choice, tensor);
+    m_reset->setEnabled(quern::withoutRules(recipe, pattern()) != recipe);
+    m_reset->setToolTip(m_reset->isEnabled() ? QString() : tr("Nothing here differs from the preset."));
+    showNumbers();
+}
+
+TunePanel::Numbers TunePanel::numbers() const
+{
+    const int selected = m_session->selected();
+    const auto i = static_cast<std::size_t>(selected);
+    const quern::PlannedTensor& planned = m_session->plan()->tensors[i];
+    const auto weights = static_cast<double>(m_session->model()->tensors[i].count());
+    return {selected,
+            planned.choice,
+            m_session->error(selected),
+            planned.storedBytes,
+            8 * static_cast<double>(planned.storedBytes) / weights,
+            8 * static_cast<double>(planned.methodBytes) / weights};
+}
+
+void TunePanel::showNumbers()
+{
+    if (m_session->selected() < 0 || !m_session->plan())
+        return;
+    const Numbers now = numbers();
+    if (now.tensor != m_now.tensor || (m_before && m_before->choice == now.choice)) {
+        m_before.reset();
+    } else if (now.choice != m_now.choice && m_now.error && m_beforeEdit != m_edit) {
+        m_before = m_now;
+        m_beforeEdit = m_edit;
+    }
+    // While the new error is on its way the old one is what "before" will be.
+    if (now.error || now.tensor != m_now.tensor)
+        m_now = now;
+
+    const auto error = [](const Numbers& n, auto value) {
+        return n.error ? (n.error->exact ? QString() : QStringLiteral("~ ")) + value(n.error->distortion) : QString();
+    };
+    const auto relative = [](const quern::Distortion& d) { return figure(d.relative()); };
+    const auto sqnr = [](const quern::Distortion& d) {
+        return d.errorSquares > 0 ? tr("%1 dB").arg(fixed(d.sqnr(), 1)) : tr("exact");
+    };
+    const Numbers before = m_before.value_or(Numbers {});
+    const QString& failure = m_session->failure(now.tensor);
+    const QString pending = failure.isEmpty() ? tr("measuring…") : failure;
+    m_error->setText(now.error ? change(error(before, relative), error(now, relative)) : pending);
+    m_sqnr->setText(now.error ? change(error(before, sqnr), error(now, sqnr)) : QString());
+    m_size->setText(change(m_before ? bytesText(before.bytes) : QString(), bytesText(now.bytes)));
+    m_bits->setText(change(m_before ? fixed(before.bits) : QString(), fixed(now.bits)));
+    showCarrier();
+}
+
+void TunePanel::showCarrier()
+{
+    const auto i = static_cast<std::size_t>(m_session->selected());
+    const quern::PlannedTensor& planned = m_session->plan()->tensors[i];
+    const auto weights = static_cast<double>(m_session->model()->tensors[i].count());
+    QStringList sentences;
+    if (planned.stored != planned.choice.format) {
+        const quern::BlockFormat& format = *planned.choice.format;
+        sentences << tr("The method needs %1 bits per weight; GGUF has no such type, so the file carries the values as "
+                        "%2, which takes %3.")
+                         .arg(fixed(8 * static_cast<double>(planned.methodBytes) / weights), text(planned.stored->name),
+                              fixed(8 * static_cast<double>(planned.storedBytes) / weights));
+        sentences << (format.carry ? tr("Not a bit of the values is lost by that.")
+                                   : tr("The carrier rounds; the difference is measured on export."));
+    }
+    if (planned.asked)
+        sentences << tr("The preset wanted %1, which does not fit rows of %2 weights.")
+                         .arg(text(planned.asked->name))
+                         .arg(m_session->model()->tensors[i].cols());
+    m_carrier->setText(sentences.join(u' '));
+    m_carrier->setVisible(!sentences.isEmpty());
+}
+
+void TunePanel::apply()
+{
+    if (m_session->selected() < 0 || !m_session->plan())
+        return;
+    if (m_gesture == 0)
+        ++m_edit;
+    const std::string pattern = this->pattern();
+    const quern::Choice choice = m_choice->choice();
+    const QString what = choice.format ? text(choice.format->name) : tr("as stored");
+    m_editor->change(quern::withRule(m_editor->wanted(), {pattern, choice}), tr("%1: %2").arg(text(pattern), what),
+                     m_gesture);
+}
+
+void TunePanel::usePreset()
+{
+    ++m_edit;
+    quern::Recipe recipe;
+    recipe.preset = quern::findPreset(m_preset->currentData().toString().toStdString());
+    m_editor->change(std::move(recipe), tr("Preset %1").arg(m_preset->currentText()));
+}
+
+void TunePanel::reset()
+{
+    ++m_edit;
+    m_editor->change(quern::withoutRules(m_editor->wanted(), pattern()), tr("Reset %1").arg(text(pattern())));
+}
