@@ -14,6 +14,12 @@ const QString kDefaultPreset = QStringLiteral("Q4_K_M");
 
 } // namespace
 
+Theme themeNamed(const QString& name)
+{
+    const auto it = std::ranges::find(kThemes, name);
+    return it == std::end(kThemes) ? Theme::System : static_cast<Theme>(it - std::begin(kThemes));
+}
+
 Settings::Settings(QObject* parent)
     : QObject(parent)
     , m_store(QSettings::IniFormat, QSettings::UserScope, QStringLiteral("quern"), QStringLiteral("quern"))
@@ -48,9 +54,7 @@ void Settings::clearRecentModels()
 
 Theme Settings::theme() const
 {
-    const QString name = m_store.value("theme").toString();
-    const auto it = std::ranges::find(kThemes, name);
-    return it == std::end(kThemes) ? Theme::System : static_cast<Theme>(it - std::begin(kThemes));
+    return themeNamed(m_store.value("theme").toString());
 }
 
 void Settings::setTheme(Theme theme)

@@ -5,6 +5,7 @@
 #include <QStringList>
 
 enum class Theme { System, Light, Dark };
+Theme themeNamed(const QString& name); // "light"; System for what is none
 
 // What the program remembers from one start to the next, in an INI file. GUI thread only.
 class Settings : public QObject {

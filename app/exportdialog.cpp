@@ -1,0 +1,198 @@
+#include "app/exportdialog.h"
+
+#include "core/preset.h"
+#include "widgets/text.h"
+
+#include <QCheckBox>
+#include <QDialogButtonBox>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QFormLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QPushButton>
+#include <QStorageInfo>
+#include <QStyle>
+#include <QVBoxLayout>
+
+ExportDialog::ExportDialog(const Session* session, const QString& folder, QWidget* parent)
+    : QDialog(parent)
+    , m_session(session)
+    , m_target(new QLineEdit(suggestedTarget(*session, folder), this))
+    , m_size(new QLabel(this))
+    , m_checks(new QListWidget(this))
+    , m_zero(new QCheckBox(tr("Store NaN and infinite weights as &zero"), this))
+    , m_overwrite(new QCheckBox(tr("&Replace the existing file"), this))
+    , m_buttons(new QDialogButtonBox(QDialogButtonBox::Cancel, this))
+{
+    setWindowTitle(tr("Export GGUF"));
+    auto* browse = new QPushButton(tr("&Browse…"), this);
+    auto* file = new QHBoxLayout;
+    file->addWidget(m_target, 1);
+    file->addWidget(browse);
+    auto* label = new QLabel(tr("&File"), this);
+    label->setBuddy(m_target);
+    auto* form = new QFormLayout;
+    form->addRow(label, file);
+    form->addRow(tr("Size"), m_size);
+    m_checks->setAccessibleName(tr("Checks before the export"));
+    m_checks->setWordWrap(true);
+    m_checks->setSelectionMode(QAbstractItemView::NoSelection);
+    m_checks->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    auto* start = m_buttons->addButton(tr("&Export"), QDialogButtonBox::AcceptRole);
+    start->setDefault(true);
+
+    auto* layout = new QVBoxLayout(this);
+    layout->addLayout(form);
+    layout->addWidget(m_checks, 1);
+    layout->addWidget(m_zero);
+    layout->addWidget(m_overwrite);
+    layout->addWidget(m_buttons);
+    resize(fontMetrics().averageCharWidth() * 100, fontMetrics().height() * 22);
+
+    connect(browse, &QPushButton::clicked, this, &ExportDialog::browse);
+    connect(m_target, &QLineEdit::textChanged, this, &ExportDialog::check);
+    connect(m_zero, &QCheckBox::toggled, this, &ExportDialog::check);
+    connect(m_overwrite, &QCheckBox::toggled, this, &ExportDialog::check);
+    connect(m_session, &Session::statsChanged, this, [this](int tensor) {
+        if (m_session->stats(tensor)->nonFinite > 0)
+            check();
+    });
+    connect(m_session, &Session::modelChanged, this, &QDialog::reject);
+    connect(m_buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
+    connect(m_buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+    check();
+}
+
+QString ExportDialog::suggestedTarget(const Session& session, const QString& folder)
+{
+    const QFileInfo model(QString::fromStdString(session.model()->path.string()));
+    QString name = model.isDir() ? QFileInfo(model.canonicalFilePath()).fileName() : model.completeBaseName();
+    const quern::Recipe& recipe = session.recipe();
+    QString suffix = recipe.name.empty() ? QString() : QString::fromStdString(recipe.name);
+    if (suffix.isEmpty())
+        suffix = recipe.preset ? text(recipe.preset->name) : tr("quern");
+    if (recipe.name.empty() && !recipe.rules.empty())
+        suffix += QStringLiteral("-tuned");
+    return QDir(folder.isEmpty() ? model.absolutePath() : folder)
+        .filePath(name + u'-' + suffix + QStringLiteral(".gguf"));
+}
+
+QString ExportDialog::target() const
+{
+    return QDir::fromNativeSeparators(m_target->text().trimmed());
+}
+
+bool ExportDialog::zeroNonFinite() const
+{
+    return m_zero->isChecked();
+}
+
+bool ExportDialog::overwrite() const
+{
+    return m_overwrite->isChecked();
+}
+
+void ExportDialog::browse()
+{
+    auto* dialog = new QFileDialog(this, tr("Export GGUF"), target(), tr("GGUF models (*.gguf)"));
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setAcceptMode(QFileDialog::AcceptSave);
+    dialog->setOption(QFileDialog::DontConfirmOverwrite); // asked here
+    dialog->setDefaultSuffix(QStringLiteral("gguf"));
+    connect(dialog, &QFileDialog::fileSelected, m_target, &QLineEdit::setText);
+    dialog->open();
+}
+
+void ExportDialog::add(Verdict verdict, const QString& sentence)
+{
+    const QStyle::StandardPixmap icons[]
+        = {QStyle::SP_DialogApplyButton, QStyle::SP_MessageBoxWarning, QStyle::SP_MessageBoxCritical};
+    auto* item = new QListWidgetItem(style()->standardIcon(icons[static_cast<int>(verdict)]), sentence, m_checks);
+    item->setToolTip(sentence);
+    m_obstacle = m_obstacle || verdict == Verdict::Obstacle;
+}
+
+void ExportDialog::check()
+{
+    m_checks->clear();
+    m_obstacle = false;
+    m_zero->hide();
+    m_overwrite->hide();
+    const auto plan = m_session->plan();
+    const auto model = m_session->model();
+    if (model->obstacle)
+        add(Verdict::Obstacle, sentence(*model->obstacle));
+    if (!plan)
+        add(Verdict::Obstacle, m_session->planError());
+    if (plan) {
+        m_size->setText(tr("%1 (%2 bytes), %3 bits per weight")
+                            .arg(bytesText(plan->fileBytes),
+                                 QLocale().toString(static_cast<qulonglong>(plan->fileBytes)),
+                                 fixed(plan->bitsPerWeight(*model))));
+        checkTarget();
+        checkWeights();
+        for (const std::string& warning : plan->warnings)
+            add(Verdict::Note, text(warning));
+    }
+    QPushButton* start = nullptr;
+    for (QAbstractButton* button : m_buttons->buttons())
+        if (m_buttons->buttonRole(button) == QDialogButtonBox::AcceptRole)
+            start = static_cast<QPushButton*>(button);
+    start->setEnabled(!m_obstacle);
+    start->setToolTip(m_obstacle ? tr("Something in the list above stands in the way.") : QString());
+}
+
+void ExportDialog::checkTarget()
+{
+    const QFileInfo file(target());
+    const QFileInfo folder(file.absolutePath());
+    if (target().isEmpty() || file.isDir())
+        return add(Verdict::Obstacle, tr("Name a file to write."));
+    if (!folder.isDir())
+        return add(Verdict::Obstacle, tr("The folder %1 does not exist.").arg(folder.filePath()));
+    if (!folder.isWritable())
+        return add(Verdict::Obstacle, tr("You may not write to the folder %1.").arg(folder.filePath()));
+    if (file.exists()) {
+        m_overwrite->show();
+        const bool source = file.canonicalFilePath()
+            == QFileInfo(QString::fromStdString(m_session->model()->path.string())).canonicalFilePath();
+        add(m_overwrite->isChecked() ? Verdict::Note : Verdict::Obstacle,
+            source ? tr("This is the opened model itself.")
+                   : tr("%1 exists already (%2).").arg(file.fileName(), bytesText(static_cast<quint64>(file.size()))));
+    }
+    const auto free = static_cast<std::uint64_t>(std::max<qint64>(QStorageInfo(folder.filePath()).bytesAvailable(), 0));
+    const std::uint64_t needed = m_session->plan()->fileBytes;
+    add(free >= needed ? Verdict::Good : Verdict::Obstacle,
+        tr("%1 of disk space are free, %2 are needed.").arg(bytesText(free), bytesText(needed)));
+}
+
+void ExportDialog::checkWeights()
+{
+    std::uint64_t nonFinite = 0;
+    int unknown = 0;
+    QString first;
+    for (int i = 0; i < m_session->tensorCount(); ++i) {
+        const auto stats = m_session->stats(i);
+        if (stats && stats->nonFinite > 0 && nonFinite == 0)
+            first = text(m_session->model()->tensors[static_cast<std::size_t>(i)].name);
+        nonFinite += stats ? stats->nonFinite : 0;
+        unknown += stats ? 0 : 1;
+    }
+    if (nonFinite > 0 || unknown > 0)
+        m_zero->show();
+    if (nonFinite > 0)
+        add(m_zero->isChecked() ? Verdict::Note : Verdict::Obstacle,
+            tr("%n weight(s) are no finite numbers, the first in %1. The model may be damaged; they can be stored as "
+               "zero.",
+               "", static_cast<int>(std::min<std::uint64_t>(nonFinite, INT_MAX)))
+                .arg(first));
+    else if (unknown > 0)
+        add(Verdict::Note,
+            tr("%n tensor(s) have not been examined yet; should one hold NaN or infinity, the export "
+               "stops there unless they are stored as zero.",
+               "", unknown));
+    else
+        add(Verdict::Good, tr("All weights are finite numbers."));
+}

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "widgets/session.h"
+
+#include <QDialog>
+
+class QCheckBox;
+class QDialogButtonBox;
+class QLabel;
+class QLineEdit;
+class QListWidget;
+
+// Asks where to export to, already filled in, and shows what stands in the way.
+class ExportDialog : public QDialog {
+    Q_OBJECT
+
+public:
+    ExportDialog(const Session* session, const QString& folder, QWidget* parent = nullptr);
+
+    QString target() const;
+    bool zeroNonFinite() const;
+    bool overwrite() const;
+
+    // "model-Q4_K_M.gguf" beside the model, or in `folder` if that is not empty.
+    static QString suggestedTarget(const Session& session, const QString& folder);
+
+private:
+    enum class Verdict { Good, Note, Obstacle };
+
+    void browse();
+    void check();
+    void add(Verdict verdict, const QString& sentence);
+    void checkTarget();
+    void checkWeights();
+
+    const Session* m_session;
+    QLineEdit* m_target;
+    QLabel* m_size;
+    QListWidget* m_checks;
+    QCheckBox* m_zero;
+    QCheckBox* m_overwrite;
+    QDialogButtonBox* m_buttons;
+    bool m_obstacle = false;
+};

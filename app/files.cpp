@@ -1,0 +1,306 @@
+#include "app/demo.h"
+#include "app/mainwindow.h"
+#include "core/gguf.h"
+#include "core/preset.h"
+#include "widgets/infobar.h"
+#include "widgets/text.h"
+
+#include <QClipboard>
+#include <QDesktopServices>
+#include <QFile>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QGuiApplication>
+#include <QMessageBox>
+#include <QSaveFile>
+#include <QStatusBar>
+#include <QUrl>
+
+namespace {
+
+std::filesystem::path nativePath(const QString& path)
+{
+    return std::filesystem::path(QFile::encodeName(path).toStdString());
+}
+
+QString recipeFilter()
+{
+    return MainWindow::tr("Recipes (*.json)");
+}
+
+} // namespace
+
+void MainWindow::openDemo()
+{
+    const QString path = demoPath();
+    if (path.isEmpty())
+        return refuse(tr("The demo cannot be opened"), tr("The demo model is not installed with this program."));
+    openModel(path);
+}
+
+void MainWindow::openModel(const QString& path)
+{
+    const QFileInfo file(path);
+    QString opened = file.absoluteFilePath();
+    // Of a Hugging Face folder any of these stands for the whole.
+    if (file.fileName() == QStringLiteral("config.json") || file.fileName().endsWith(QStringLiteral("index.json")))
+        opened = file.absolutePath();
+    statusBar()->showMessage(tr("Opening %1…").arg(opened), 2000);
+    const quern::Preset* preset = quern::findPreset(m_settings->preset().toStdString());
+    m_opening.start(
+        [opened, preset](quern::Progress&) {
+            Opened result;
+            result.model = std::make_shared<const quern::Model>(quern::openModel(nativePath(opened)));
+            result.recipe.preset = preset;
+            result.resolved = resolved(result.recipe, *result.model, nullptr);
+            if (!result.resolved.plan) {
+                result.presetError = result.resolved.error;
+                result.recipe = {};
+                result.resolved = resolved(result.recipe, *result.model, nullptr);
+            }
+            return result;
+        },
+        [this](Opened result) { showOpened(std::move(result)); });
+}
+
+void MainWindow::showOpened(Opened opened)
+{
+    const QString path = QFile::decodeName(opened.model->path.c_str());
+    m_demo = path == QFileInfo(demoPath()).absoluteFilePath() ? path : QString();
+    if (m_demo.isEmpty())
+        m_settings->addRecentModel(path);
+    setWindowTitle(tr("%1 – Quern").arg(QFileInfo(path).fileName()));
+    setWindowFilePath(path);
+    m_session.setModel(std::move(opened.model), std::move(opened.recipe), std::move(opened.resolved));
+    // Something to look at: the first matrix of a layer that the plan quantizes.
+    for (int i = 0; m_session.plan() && m_session.selected() < 0 && i < m_session.tensorCount(); ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        if (m_session.model()->tensors[at].shape.size() > 1 && m_session.plan()->tensors[at].choice.quantizer
+            && quern::layerOf(m_session.model()->tensors[at].name) >= 0)
+            m_session.select(i);
+    }
+    showNotes(opened.presetError);
+    emit modelOpened();
+}
+
+void MainWindow::showNotes(const QString& presetError)
+{
+    const auto model = m_session.model();
+    QStringList warnings;
+    for (const std::string& warning : model->warnings)
+        warnings << text(warning);
+    if (!presetError.isEmpty())
+        warnings << presetError;
+    if (model->obstacle)
+        warnings << tr("It can be looked at but not exported: %1").arg(sentence(*model->obstacle));
+    if (warnings.size() == 1)
+        m_info->tell(InfoBar::Tone::Warning, warnings.front());
+    else if (!warnings.isEmpty())
+        m_info->tell(InfoBar::Tone::Warning,
+                     tr("The model was opened with %n warning(s).", "", static_cast<int>(warnings.size())), warnings);
+    else if (!m_demo.isEmpty())
+        m_info->tell(
+            InfoBar::Tone::Hint,
+            tr("This is the demo model. Drop a model folder, a .gguf or a .safetensors file here, or open one."), {},
+            {{tr("Open &file…"), [this] { chooseModel(false); }},
+             {tr("Open fol&der…"), [this] { chooseModel(true); }}});
+    else
+        m_info->dismiss();
+}
+
+void MainWindow::refuse(const QString& title, const QString& sentence)
+{
+    auto* box = new QMessageBox(QMessageBox::Warning, title, title + u'.', QMessageBox::Ok, this);
+    box->setAttribute(Qt::WA_DeleteOnClose);
+    box->setTextFormat(Qt::PlainText);
+    box->setInformativeText(sentence);
+    box->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    box->open();
+}
+
+void MainWindow::chooseModel(bool folder)
+{
+    auto* dialog = new QFileDialog(this, folder ? tr("Open a model folder") : tr("Open a model"), m_settings->folder());
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setFileMode(folder ? QFileDialog::Directory : QFileDialog::ExistingFile);
+    dialog->setOption(QFileDialog::ShowDirsOnly, folder);
+    if (!folder)
+        dialog->setNameFilters({tr("Models (*.gguf *.safetensors *.json)"), tr("All files (*)")});
+    connect(dialog, &QFileDialog::fileSelected, this, [this](const QString& path) {
+        m_settings->setFolder(QFileInfo(path).absolutePath());
+        openModel(path);
+    });
+    dialog->open();
+}
+
+void MainWindow::chooseFile(const QString& title, const QString& filter, void (MainWindow::*open)(const QString&))
+{
+    auto* dialog = new QFileDialog(this, title, m_settings->folder());
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    dialog->setNameFilters({filter, tr("All files (*)")});
+    connect(dialog, &QFileDialog::fileSelected, this, open);
+    dialog->open();
+}
+
+void MainWindow::saveFile(const QString& title, const QString& name, const QString& filter,
+                          const std::function<QByteArray()>& contents)
+{
+    auto* dialog = new QFileDialog(this, title, QDir(m_settings->folder()).filePath(name), filter);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setAcceptMode(QFileDialog::AcceptSave);
+    dialog->setDefaultSuffix(QFileInfo(name).suffix());
+    connect(dialog, &QFileDialog::fileSelected, this, [this, title, contents](const QString& path) {
+        QSaveFile file(path);
+        if (!file.open(QIODevice::WriteOnly) || file.write(contents()) < 0 || !file.commit())
+            refuse(title, tr("%1 cannot be written: %2.").arg(path, file.errorString()));
+    });
+    dialog->open();
+}
+
+void MainWindow::openRecipe(const QString& path)
+{
+    constexpr qint64 kLargest = 16 << 20;
+    QFile file(path);
+    if (!file.open(QIODevice::ReadOnly) || file.size() > kLargest)
+        return refuse(tr("The recipe cannot be opened"),
+                      file.isOpen() ? tr("%1 is too large to be a recipe.").arg(path)
+                                    : tr("%1: %2.").arg(path, file.errorString()));
+    try {
+        const QByteArray json = file.readAll();
+        m_editor.change(quern::recipeFromJson({json.data(), static_cast<std::size_t>(json.size())}, path.toStdString()),
+                        tr("Recipe %1").arg(QFileInfo(path).fileName()));
+    } catch (const quern::Error& error) {
+        refuse(tr("The recipe cannot be opened"), sentence(error));
+    }
+}
+
+void MainWindow::saveRecipe(const QString& path)
+{
+    QSaveFile file(path);
+    if (!file.open(QIODevice::WriteOnly) || file.write(QByteArray::fromStdString(quern::toJson(m_session.recipe()))) < 0
+        || !file.commit())
+        refuse(tr("The recipe cannot be saved"), tr("%1 cannot be written: %2.").arg(path, file.errorString()));
+}
+
+void MainWindow::loadImatrix(const QString& path)
+{
+    if (!m_session.model())
+        return;
+    struct Loaded {
+        std::shared_ptr<const quern::Calibration> calibration;
+        Resolved resolved;
+        int found = 0; // tensors of the model that it knows
+    };
+    m_jobs.submit(
+        tr("Load %1").arg(QFileInfo(path).fileName()),
+        [path, model = m_session.model(), recipe = m_session.recipe()](quern::Progress&) {
+            Loaded loaded;
+            auto read = quern::readImatrix(nativePath(path));
+            for (const quern::Tensor& tensor : model->tensors)
+                loaded.found += read.find(tensor.name) ? 1 : 0;
+            loaded.calibration = std::make_shared<const quern::Calibration>(std::move(read));
+            loaded.resolved = resolved(recipe, *model, loaded.calibration.get());
+            return loaded;
+        },
+        [this, path, model = m_session.model()](Loaded loaded) {
+            if (model != m_session.model())
+                return; // another model has been opened meanwhile
+            m_session.setCalibration(std::move(loaded.calibration), std::move(loaded.resolved));
+            m_info->tell(loaded.found > 0 ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
+                         tr("%1 knows the inputs of %n tensor(s) of this model.", "", loaded.found)
+                             .arg(QFileInfo(path).fileName()));
+        });
+}
+
+void MainWindow::chooseTarget()
+{
+    const QString folder = m_demo.isEmpty() ? QString()
+        : m_settings->folder().isEmpty()    ? QDir::homePath()
+                                            : m_settings->folder();
+    auto* dialog = new ExportDialog(&m_session, folder, this);
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog, &QDialog::accepted, this, [this, dialog] {
+        quern::ExportOptions options;
+        options.overwrite = dialog->overwrite();
+        options.zeroNonFinite = dialog->zeroNonFinite();
+        m_settings->setFolder(QFileInfo(dialog->target()).absolutePath());
+        exportTo(dialog->target(), options);
+    });
+    dialog->open();
+}
+
+void MainWindow::exportTo(const QString& target, const quern::ExportOptions& options)
+{
+    const quern::Recipe recipe = m_session.recipe();
+    quern::Command command = commandFor(target);
+    m_jobs.submit(
+        tr("Export %1").arg(QFileInfo(target).fileName()),
+        [model = m_session.model(), plan = m_session.plan(), calibration = m_session.calibration(), target,
+         options](quern::Progress& progress) {
+            Exported result;
+            quern::exportModel(
+                *model, *plan, calibration.get(), nativePath(target), options,
+                [&](const quern::TensorResult& tensor) {
+                    result.stored.merge(tensor.stored);
+                    result.nonFinite += tensor.nonFinite;
+                },
+                progress);
+            return result;
+        },
+        [this, target, recipe, command, plan = m_session.plan(), model = m_session.model()](const Exported& result) {
+            QString message = tr("%1 exported: %2, %3 bits per weight, relative error %4.")
+                                  .arg(QFileInfo(target).fileName(), bytesText(plan->fileBytes),
+                                       fixed(plan->bitsPerWeight(*model)), figure(result.stored.relative()));
+            if (result.nonFinite > 0)
+                message += u' '
+                    + tr("%n weight(s) were no finite numbers and became zero.", "",
+                         static_cast<int>(result.nonFinite));
+            const QUrl folder = QUrl::fromLocalFile(QFileInfo(target).absolutePath());
+            m_info->tell(InfoBar::Tone::Hint, message, {},
+                         {{tr("Open &folder"), [folder] { QDesktopServices::openUrl(folder); }},
+                          {tr("&Copy command line"), [this, recipe, command] { copyCommandLine(recipe, command); }},
+                          {tr("Open the &result"), [this, target] { openModel(target); }}});
+            emit exported(target);
+        });
+}
+
+quern::Command MainWindow::commandFor(const QString& target) const
+{
+    quern::Command command;
+    command.model = m_session.model()->path;
+    command.target = nativePath(target);
+    if (m_session.calibration())
+        command.imatrix = m_session.calibration()->path;
+    return command;
+}
+
+void MainWindow::copyCommandLine()
+{
+    copyCommandLine(
+        m_session.recipe(),
+        commandFor(ExportDialog::suggestedTarget(m_session, m_demo.isEmpty() ? QString() : QDir::homePath())));
+}
+
+// A recipe that options cannot say is saved first; the command then names its file.
+void MainWindow::copyCommandLine(const quern::Recipe& recipe, quern::Command command)
+{
+    const auto copy = [this, recipe](const quern::Command& command) {
+        const QString line = text(quern::commandLine(recipe, command));
+        QGuiApplication::clipboard()->setText(line);
+        statusBar()->showMessage(tr("Copied: %1").arg(line), 10000);
+    };
+    if (quern::sayable(recipe))
+        return copy(command);
+    auto* dialog = new QFileDialog(this, tr("Save the recipe that the command line will use"),
+                                   QDir(m_settings->folder()).filePath(QStringLiteral("recipe.json")), recipeFilter());
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setAcceptMode(QFileDialog::AcceptSave);
+    dialog->setDefaultSuffix(QStringLiteral("json"));
+    connect(dialog, &QFileDialog::fileSelected, this, [this, command, copy](const QString& path) mutable {
+        saveRecipe(path);
+        command.recipe = nativePath(path);
+        copy(command);
+    });
+    dialog->open();
+}

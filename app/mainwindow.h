@@ -1,0 +1,123 @@
+#pragma once
+
+#include "app/exportdialog.h"
+#include "app/settings.h"
+#include "core/commandline.h"
+#include "widgets/analysis.h"
+#include "widgets/jobqueue.h"
+#include "widgets/recipeeditor.h"
+#include "widgets/session.h"
+
+#include <QMainWindow>
+
+class BudgetStrip;
+class InfoBar;
+class ModelPanel;
+class QActionGroup;
+class QMenu;
+class TunePanel;
+
+// The window: menus, docks from the views' catalogue, and the jobs behind the actions.
+class MainWindow : public QMainWindow {
+    Q_OBJECT
+
+public:
+    explicit MainWindow(Settings* settings, QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    Session* session() { return &m_session; }
+    Analysis* analysis() { return &m_analysis; }
+    JobQueue* jobs() { return &m_jobs; }
+    RecipeEditor* recipe() { return &m_editor; }
+
+    void openModel(const QString& path);
+    void openDemo();
+    void exportTo(const QString& target, const quern::ExportOptions& options);
+    void loadImatrix(const QString& path);
+    void openRecipe(const QString& path);
+    void saveRecipe(const QString& path);
+    void selectWorst(const QString& kind = {}); // of what has been measured; of all kinds if empty
+
+    enum class Perspective { Explore, Tune };
+    void arrange(Perspective perspective);
+
+signals:
+    void modelOpened();
+    void openFailed(const QString& sentence);
+    void exported(const QString& path);
+
+protected:
+    void closeEvent(QCloseEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+
+private:
+    struct Opened {
+        std::shared_ptr<const quern::Model> model;
+        quern::Recipe recipe;
+        Resolved resolved;
+        QString presetError; // why the usual preset is not the recipe; empty if it is
+    };
+    struct Exported {
+        quern::Distortion stored;
+        std::uint64_t nonFinite = 0; // weights that became zero
+    };
+
+    // menus.cpp
+    QAction* action(const QString& text, const QKeySequence& shortcut, const std::function<void()>& triggered);
+    void createMenus();
+    void createFileMenu();
+    void createEditMenu();
+    void createViewMenu();
+    void createModelMenu();
+    void createQuantizeMenu();
+    void createToolsMenu();
+    void createHelpMenu();
+    void createToolBars();
+    void fillRecentMenu();
+    void enableActions();
+
+    // docks.cpp
+    void createDocks();
+    QDockWidget* addDock(const char* id, const QString& title, QWidget* content);
+    void restoreLayout();
+    void raiseView(const char* id);
+
+    // files.cpp
+    void chooseModel(bool folder);
+    void chooseFile(const QString& title, const QString& filter, void (MainWindow::*open)(const QString&));
+    void saveFile(const QString& title, const QString& name, const QString& filter,
+                  const std::function<QByteArray()>& contents);
+    void showOpened(Opened opened);
+    void showNotes(const QString& presetError);
+    void refuse(const QString& title, const QString& sentence);
+    void chooseTarget();
+    void showExported(const QString& target, const Exported& result, quern::Command command);
+    void copyCommandLine();
+    void copyCommandLine(const quern::Recipe& recipe, quern::Command command);
+    quern::Command commandFor(const QString& target) const;
+
+    Settings* m_settings;
+    Session m_session;
+    RecipeEditor m_editor {&m_session};
+    Analysis m_analysis {&m_session};
+    JobQueue m_jobs;
+    Job m_opening;
+    QString m_demo;           // path of the demo while it is what is open
+    bool m_queueHeld = false; // the analysis waits for the job queue
+
+    InfoBar* m_info;
+    QToolBar* m_infoRow;
+    BudgetStrip* m_budget;
+    ModelPanel* m_modelPanel;
+    TunePanel* m_tunePanel;
+    std::vector<QDockWidget*> m_viewDocks; // in the catalogue's order
+    QDockWidget* m_modelDock;
+    QDockWidget* m_tuneDock;
+    QDockWidget* m_jobsDock;
+    QMenu* m_recentMenu;
+    std::vector<QAction*> m_modelActions; // need a model
+    std::vector<QAction*> m_planActions;  // need a plan
+    QAction* m_export;
+    QAction* m_forgetImatrix;
+};
