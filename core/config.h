@@ -14,7 +14,7 @@ namespace quern {
 class Config {
 public:
     static Config read(const std::filesystem::path& file);
-    static Config fromJson(std::string_view json, std::string source); // source: file name for messages
+    static Config fromJson(std::string_view text, std::string source); // source: file name for messages
 
     bool has(std::string_view key) const; // there, and not null
     std::int64_t integer(std::string_view key) const;

@@ -20,8 +20,8 @@ struct MappedFile::Region {
     std::atomic<bool> lost {false};
     Region* next = nullptr;
 
-    static std::atomic<Region*> s_first;
-    static struct sigaction s_previous;
+    static std::atomic<Region*> first;
+    static struct sigaction previous;
 
     static Region* add(std::span<const std::byte> bytes);
     static Region* unused();
@@ -30,17 +30,17 @@ struct MappedFile::Region {
     static void passOn(int signal, siginfo_t* info, void* context);
 };
 
-std::atomic<MappedFile::Region*> MappedFile::Region::s_first {nullptr};
-struct sigaction MappedFile::Region::s_previous { };
+std::atomic<MappedFile::Region*> MappedFile::Region::first {nullptr};
+struct sigaction MappedFile::Region::previous { };
 
 MappedFile::Region* MappedFile::Region::unused()
 {
-    for (Region* region = s_first.load(); region; region = region->next)
+    for (Region* region = first.load(); region; region = region->next)
         if (!region->taken.exchange(true))
             return region;
     auto* region = new Region;
-    region->next = s_first.load();
-    while (!s_first.compare_exchange_weak(region->next, region)) { }
+    region->next = first.load();
+    while (!first.compare_exchange_weak(region->next, region)) { }
     return region;
 }
 
@@ -56,7 +56,7 @@ MappedFile::Region* MappedFile::Region::add(std::span<const std::byte> bytes)
 
 MappedFile::Region* MappedFile::Region::holding(std::uintptr_t address)
 {
-    for (Region* region = s_first.load(); region; region = region->next)
+    for (Region* region = first.load(); region; region = region->next)
         if (region->begin <= address && address < region->end)
             return region;
     return nullptr;
@@ -83,10 +83,10 @@ void MappedFile::Region::onBusError(int signal, siginfo_t* info, void* context)
 
 void MappedFile::Region::passOn(int signal, siginfo_t* info, void* context)
 {
-    if (s_previous.sa_flags & SA_SIGINFO)
-        return s_previous.sa_sigaction(signal, info, context);
-    if (s_previous.sa_handler != SIG_DFL && s_previous.sa_handler != SIG_IGN)
-        return s_previous.sa_handler(signal);
+    if (previous.sa_flags & SA_SIGINFO)
+        return previous.sa_sigaction(signal, info, context);
+    if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
+        return previous.sa_handler(signal);
     ::signal(signal, SIG_DFL); // the access is repeated on return and ends the program as it would have without us
     if (info->si_code <= 0)    // sent by a program: nothing would be repeated
         raise(signal);
@@ -100,7 +100,7 @@ void MappedFile::install()
         action.sa_sigaction = &Region::onBusError;
         action.sa_flags = SA_SIGINFO | SA_ONSTACK;
         sigemptyset(&action.sa_mask);
-        sigaction(SIGBUS, &action, &Region::s_previous);
+        sigaction(SIGBUS, &action, &Region::previous);
     });
 }
 

@@ -47,7 +47,7 @@ public:
     {
         if (m_depth != 3)
             return unexpected(std::to_string(value));
-        (m_field == kShape ? entries.back().shape : entries.back().offsets).push_back(value);
+        (m_field == Shape ? entries.back().shape : entries.back().offsets).push_back(value);
         return true;
     }
 
@@ -55,7 +55,7 @@ public:
     {
         if (m_depth == 2 && m_inMetadata)
             return true;
-        if (m_depth != 2 || m_field != kDtype)
+        if (m_depth != 2 || m_field != Dtype)
             return unexpected('"' + value + '"');
         entries.back().dtype = value;
         return true;
@@ -78,7 +78,7 @@ public:
 
     bool end_object() override
     {
-        if (m_depth == 2 && !m_inMetadata && entries.back().fields != (kDtype | kShape | kOffsets))
+        if (m_depth == 2 && !m_inMetadata && entries.back().fields != (Dtype | Shape | Offsets))
             fail(QUERN_TEXT("core", "%1: tensor %2 lacks one of dtype, shape and data_offsets."), m_source,
                  entries.back().name);
         --m_depth;
@@ -87,7 +87,7 @@ public:
 
     bool start_array(std::size_t) override
     {
-        if (m_depth != 2 || m_inMetadata || (m_field != kShape && m_field != kOffsets))
+        if (m_depth != 2 || m_inMetadata || (m_field != Shape && m_field != Offsets))
             return unexpected("a list");
         ++m_depth;
         return true;
@@ -108,7 +108,7 @@ public:
     }
 
 private:
-    enum Field : unsigned { kDtype = 1, kShape = 2, kOffsets = 4 };
+    enum Field : unsigned { Dtype = 1, Shape = 2, Offsets = 4 };
 
     bool unexpected(const std::string& value) const
     {
@@ -135,8 +135,8 @@ private:
 
     bool keyOfTensor(const std::string& key)
     {
-        m_field = key == "dtype" ? kDtype : key == "shape" ? kShape : kOffsets;
-        if (m_field == kOffsets && key != "data_offsets")
+        m_field = key == "dtype" ? Dtype : key == "shape" ? Shape : Offsets;
+        if (m_field == Offsets && key != "data_offsets")
             fail(QUERN_TEXT("core", "%1: the header has an entry %2 for tensor %3, which safetensors does not know."),
                  m_source, key, entries.back().name);
         if (entries.back().fields & m_field)
@@ -150,7 +150,7 @@ private:
     std::unordered_set<std::string> m_names;
     int m_depth = 0; // 1: header, 2: a tensor, 3: a list
     bool m_inMetadata = false;
-    Field m_field = kDtype;
+    Field m_field = Dtype;
 };
 
 std::uint64_t headerBytes(std::span<const std::byte> file)
