@@ -1,5 +1,37 @@
 #include "widgets/colourbar.h"
 
+#include <cmath>
+
+namespace {
+
+// 1, 2 and 5 times the powers of ten: for logarithmic bars of few decades, which QCPAxisTickerLog leaves bare.
+class FewDecadesTicker final : public QCPAxisTicker {
+protected:
+    int getSubTickCount(double) override { return 0; }
+    QVector<double> createTickVector(double, const QCPRange& range) override
+    {
+        QVector<double> ticks;
+        const int last = static_cast<int>(std::floor(std::log10(range.upper)));
+        for (int decade = static_cast<int>(std::floor(std::log10(range.lower))); decade <= last; ++decade)
+            for (const double digit : {1.0, 2.0, 5.0})
+                if (const double tick = digit * std::pow(10, decade); range.contains(tick))
+                    ticks.append(tick);
+        return ticks;
+    }
+};
+
+QSharedPointer<QCPAxisTicker> tickerFor(const ColourBar& bar)
+{
+    const double decades = bar.logarithmic ? std::log10(bar.range.upper / bar.range.lower) : 0;
+    if (decades > 4)
+        return QSharedPointer<QCPAxisTicker>(new QCPAxisTickerLog);
+    if (decades > 1)
+        return QSharedPointer<QCPAxisTicker>(new FewDecadesTicker);
+    return QSharedPointer<QCPAxisTicker>(new QCPAxisTicker);
+}
+
+} // namespace
+
 QCPColorScale* addColourBar(QCustomPlot& plot)
 {
     auto* scale = new QCPColorScale(&plot);
@@ -15,9 +47,7 @@ QCPColorScale* addColourBar(QCustomPlot& plot)
 void setColours(QCPColorScale& scale, const ColourBar& bar)
 {
     scale.setDataScaleType(bar.logarithmic ? QCPAxis::stLogarithmic : QCPAxis::stLinear);
-    const bool decades
-        = bar.logarithmic && bar.range.upper / bar.range.lower > 30; // else they may hold one power of ten
-    scale.axis()->setTicker(QSharedPointer<QCPAxisTicker>(decades ? new QCPAxisTickerLog : new QCPAxisTicker));
+    scale.axis()->setTicker(tickerFor(bar));
     scale.axis()->setNumberFormat(QStringLiteral("gb"));
     scale.axis()->setNumberPrecision(4);
     scale.setLabel(bar.label);

@@ -27,6 +27,13 @@ class Channels final : public ViewFrame {
 public:
     Channels(Session* session, QWidget* parent);
 
+protected:
+    void resizeEvent(QResizeEvent* event) override
+    {
+        ViewFrame::resizeEvent(event);
+        m_list->setVisible(width() > fontMetrics().averageCharWidth() * 64); // a narrow dock shows the picture
+    }
+
 private:
     void addGraphs();
     void connectSession();

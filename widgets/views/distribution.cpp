@@ -28,6 +28,13 @@ class Distribution final : public ViewFrame {
 public:
     Distribution(Session* session, QWidget* parent);
 
+protected:
+    void resizeEvent(QResizeEvent* event) override
+    {
+        ViewFrame::resizeEvent(event);
+        m_numbers->setVisible(width() > m_numbers->sizeHint().width() * 2); // a narrow dock shows the picture
+    }
+
 private:
     void addControls();
     QWidget* plotWithTails();
@@ -62,7 +69,7 @@ Distribution::Distribution(Session* session, QWidget* parent)
     m_numbers = new NumbersPanel(splitter);
     splitter->addWidget(m_numbers);
     splitter->setStretchFactor(0, 1);
-    splitter->setChildrenCollapsible(true);
+    splitter->setSizes({500, m_numbers->sizeHint().width()});
     setContent(splitter);
     setFocusProxy(m_plot);
     connectSession();
@@ -99,6 +106,7 @@ QWidget* Distribution::plotWithTails()
         auto* button = new QToolButton(box);
         button->setAutoRaise(true);
         button->setToolTip(tr("Show all weights"));
+        button->setMinimumWidth(1); // a narrow dock clips the text rather than stay wide
         button->hide();
         connect(button, &QToolButton::clicked, m_plot, &DistributionPlot::showAll);
         return button;

@@ -72,7 +72,7 @@ void DistributionPlot::addGraphs()
     m_levels->setLineStyle(QCPGraph::lsImpulse);
     m_weights->setLineStyle(QCPGraph::lsNone);
     m_weights->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssTriangle, 6));
-    m_weights->setName(tr("Weights of that group"));
+    m_weights->setName(tr("weights of that group"));
     for (QCPGraph* graph : {m_before, m_afterGraph, m_levels, m_weights}) {
         graph->setAdaptiveSampling(false);
         graph->setAntialiased(false);
@@ -80,9 +80,15 @@ void DistributionPlot::addGraphs()
     }
     m_before->setAntialiasedFill(false);
     legend->setVisible(true);
+    // Above the drawing, where it hides nothing.
+    axisRect()->insetLayout()->take(legend);
+    plotLayout()->insertRow(0);
+    plotLayout()->addElement(0, 0, legend);
+    plotLayout()->setRowStretchFactor(0, 0.001);
+    plotLayout()->setRowSpacing(0);
+    legend->setFillOrder(QCPLegend::foColumnsFirst);
     legend->setRowSpacing(0);
-    legend->setMargins({6, 3, 6, 3});
-    axisRect()->insetLayout()->setInsetAlignment(0, Qt::AlignTop | Qt::AlignRight);
+    legend->setMargins({6, 2, 6, 0});
     for (QCPGraph* graph : {m_afterGraph, m_levels, m_weights})
         graph->removeFromLegend();
     for (QCPItemText* text : {m_meanText, m_sigmaTexts[0], m_sigmaTexts[1]}) {
@@ -101,8 +107,17 @@ void DistributionPlot::addGraphs()
     }
 }
 
+void DistributionPlot::resizeEvent(QResizeEvent* event)
+{
+    constexpr int kTwoNames = 430; // pixels
+    legend->setWrap(width() < kTwoNames ? 1 : 2);
+    Plot::resizeEvent(event);
+    redraw(); // as many bins as there are pixels
+}
+
 void DistributionPlot::takePens()
 {
+    legend->setBorderPen(Qt::NoPen);
     const auto colours = seriesColours(palette());
     const QColor base = palette().color(QPalette::Base), text = palette().color(QPalette::Text);
     m_before->setPen(colours[Blue]);
@@ -228,9 +243,9 @@ void DistributionPlot::takeCounts(const quern::Histogram& shown, const quern::Hi
     for (const double count : m_shownAfter)
         most = std::max(most, count);
     if (m_logarithmic)
-        yAxis->setRange(kFloor, std::max(most, 1.0) * 6); // room for the legend
+        yAxis->setRange(kFloor, std::max(most, 1.0) * 2);
     else
-        yAxis->setRange(0, std::max(most, 1.0) * 1.25);
+        yAxis->setRange(0, std::max(most, 1.0) * 1.08);
     yAxis->setLabel(m_stats ? tr("Weights per bin of %1").arg(figure(quern::binWidth(shown), 2)) : tr("Weights"));
     setReadings(static_cast<long>(counts.size()), [this](long i) {
         const double width = quern::binWidth(m_shown), low = m_shown.low + static_cast<double>(i) * width;

@@ -32,6 +32,9 @@ signals:
     // Weights beyond the edges of the view, and how far they reach.
     void tailsChanged(quint64 below, quint64 above);
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
     void addGraphs();
     void takePens();

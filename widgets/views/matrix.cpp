@@ -123,6 +123,8 @@ void MatrixView::takeLayer()
                                                   : tr("Open a model to see its matrices."));
     if (m_subject->tensor().count() == 0)
         return m_plot->setNote(tr("%1 holds no weights.").arg(m_subject->name()));
+    if (layer() != MatrixLayer::Weight && !m_session->plan())
+        return m_plot->setNote(m_session->planError());
     if (layer() != MatrixLayer::Weight && !m_subject->quantized())
         return m_plot->setNote(tr("%1 is stored as it is: without error, without groups.").arg(m_subject->name()));
     if (auto kept = m_cache.find(*m_subject, layer()))

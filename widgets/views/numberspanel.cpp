@@ -20,6 +20,7 @@ NumbersPanel::NumbersPanel(QWidget* parent)
     setEditTriggers(NoEditTriggers);
     setSelectionBehavior(SelectRows);
     setShowGrid(false);
+    setWordWrap(false);
     setTabKeyNavigation(false);
     setFrameShape(QFrame::NoFrame);
     verticalHeader()->hide();
@@ -31,7 +32,7 @@ NumbersPanel::NumbersPanel(QWidget* parent)
 
 QSize NumbersPanel::sizeHint() const
 {
-    return {fontMetrics().averageCharWidth() * 34, 200};
+    return {fontMetrics().averageCharWidth() * 32, 200};
 }
 
 void NumbersPanel::addHeading(const QString& text)
