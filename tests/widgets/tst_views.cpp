@@ -223,7 +223,10 @@ private slots:
         session.setRecipe({.name = "Q4_K_M", .preset = quern::findPreset("Q4_K_M"), .rules = {}});
         session.select(indexOf(session, "blk.3.ffn_down.weight"));
         QVERIFY(session.selected() >= 0);
-        measureAll(session);
+        if (folder.isEmpty())
+            measure(session, session.selected());
+        else
+            measureAll(session);
         for (const QSize size : {QSize(700, 420), QSize(1400, 500), QSize(320, 300)})
             for (const bool dark : {false, true}) {
                 const auto widget = made(view, session);

@@ -9,7 +9,9 @@
 
 namespace {
 
-constexpr int kPixelsPerBin = 2;
+constexpr int kPixelsPerBin = 3;
+// More would show the gaps between the values that BF16 can hold; zooming in does.
+constexpr int kMostBins = 160;
 constexpr double kFloor = 0.5; // where a logarithmic axis begins: one weight must be seen
 
 QColor mixed(const QColor& a, const QColor& b, double share)
@@ -202,6 +204,11 @@ void DistributionPlot::setRange(double low, double high)
     redraw();
 }
 
+int DistributionPlot::bins() const
+{
+    return std::clamp(axisRect()->width() / kPixelsPerBin, 50, kMostBins);
+}
+
 void DistributionPlot::redraw()
 {
     m_shown = {};
@@ -215,8 +222,7 @@ void DistributionPlot::redraw()
         const quern::Histogram& kept = central
             ? quern::finestFor(*m_stats, std::max(low, centre.low), std::min(high, centre.high))
             : m_stats->histogram;
-        const int bins = std::max(axisRect()->width() / kPixelsPerBin, 50);
-        m_shown = quern::rebinned(kept, low, high, bins);
+        m_shown = quern::rebinned(kept, low, high, bins());
         if (m_after)
             after = &kept == &centre ? &m_after->centre : &m_after->all;
     }
@@ -232,8 +238,7 @@ void DistributionPlot::takeCounts(const quern::Histogram& shown, const quern::Hi
     std::vector<double> counts(shown.counts.begin(), shown.counts.end());
     m_shownAfter.clear();
     if (after) {
-        const quern::Histogram same = quern::rebinned(*after, xAxis->range().lower, xAxis->range().upper,
-                                                      std::max(axisRect()->width() / kPixelsPerBin, 50));
+        const quern::Histogram same = quern::rebinned(*after, xAxis->range().lower, xAxis->range().upper, bins());
         for (const std::uint64_t count : same.counts)
             m_shownAfter.push_back(static_cast<double>(count) * m_after->scale);
     }

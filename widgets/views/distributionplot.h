@@ -38,6 +38,7 @@ protected:
 private:
     void addGraphs();
     void takePens();
+    int bins() const; // to draw, at most
     void redraw();
     void drawMarks();
     void drawLevels();
