@@ -96,13 +96,14 @@ std::optional<std::int64_t> specialToken(const char* name, const Files& files, c
     return known ? id : std::nullopt;
 }
 
-// Whether the tokenizer itself puts the special token around a text; empty if it does not say.
+// Whether the tokenizer itself puts the special token around a text; empty if it does not say. (Without a template,
+// transformers' class decides, and llama.cpp does the same for SentencePiece.)
 std::optional<bool> adds(const char* name, const std::string& around, const Files& files, const Vocabulary& vocabulary,
                          std::optional<std::int64_t> id)
 {
     if (const auto it = files.config.adds.find(name); it != files.config.adds.end())
         return it->second;
-    if (!files.file)
+    if (!files.file || (!files.file->hasTemplate && vocabulary.model == "llama"))
         return {};
     return id && !around.empty() && vocabulary.tokens[static_cast<std::size_t>(*id)] == around;
 }

@@ -165,13 +165,19 @@ std::vector<float> scores(const TokenizerFile& file)
     return scores;
 }
 
-// Numbers of the same tokens, where both say something: then the scores of tokenizer.model hold for tokenizer.json.
+// Whether both number the plain tokens alike: then the scores of tokenizer.model hold for tokenizer.json. Others may
+// differ: Gemma writes the byte <0x09> as a tab, and added tokens take the place of unused ones.
 bool agree(const TokenizerFile& file, const SentencePieces& pieces)
 {
+    std::unordered_set<std::int64_t> added;
+    for (const AddedToken& token : file.added)
+        added.insert(token.id);
     return std::ranges::all_of(file.vocabulary, [&](const auto& token) {
         const auto& [text, id] = token;
-        return id < 0 || static_cast<std::uint64_t>(id) >= pieces.pieces.size()
-            || pieces.pieces[static_cast<std::size_t>(id)].text == text;
+        if (id < 0 || static_cast<std::uint64_t>(id) >= pieces.pieces.size() || added.contains(id))
+            return true;
+        const SentencePieces::Piece& piece = pieces.pieces[static_cast<std::size_t>(id)];
+        return piece.text == text || piece.type != TokenType::Normal;
     });
 }
 

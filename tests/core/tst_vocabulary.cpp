@@ -103,6 +103,22 @@ private slots:
         QCOMPARE(types(model)[0], 2);
     }
 
+    // Gemma's tokenizer.json has a tab where tokenizer.model has the byte.
+    void bytesMayBeWrittenOtherwise()
+    {
+        tiny::Folder folder;
+        tiny::fill(folder, "GemmaForCausalLM", {.normMean = 0}, {});
+        folder.tokenizer["model"]["vocab"].erase("<0x09>");
+        folder.tokenizer["model"]["vocab"]["\t"] = 12;
+        folder.tokenizer["post_processor"] = nullptr;
+        folder.write("tokenizer.model", tiny::sentencePieceModel());
+        const quern::Model model = quern::openModel(folder.written());
+        QVERIFY(model.warnings.empty());
+        QCOMPARE(tokens(model)[12], "<0x09>");
+        QCOMPARE(types(model)[12], 6);
+        QVERIFY(!flag(model, "tokenizer.ggml.add_bos_token")); // no template: llama.cpp's own
+    }
+
     void sentencePieceAloneIsEnough()
     {
         tiny::Folder folder;
@@ -123,9 +139,12 @@ private slots:
     {
         tiny::Folder folder;
         tiny::fill(folder, "GemmaForCausalLM", {.normMean = 0}, {});
-        folder.write("tokenizer.model", tiny::piece("<unk>", 0, 2) + tiny::piece("other", -7, 1));
+        std::string message;
+        for (const char* text : {"<unk>", "<s>", "</s>", "other"})
+            message += tiny::piece(text, -7, 1);
+        folder.write("tokenizer.model", message);
         const quern::Model model = quern::openModel(folder.written());
-        QCOMPARE(tokens(model)[1], "<s>");
+        QCOMPARE(tokens(model)[3], "<0x00>");
         QCOMPARE(model.warnings.size(), std::size_t {1});
     }
 
