@@ -62,6 +62,30 @@ private slots:
         qInfo().noquote() << "perplexity" << QString::number(found, 'f', 4) << "published" << expected;
     }
 
+    // From tokenizer.json, from tokenizer.model, and from both: the same tokens.
+    void sourcesOfATokenizerAgree()
+    {
+        const fs::path source = folder("stories260K");
+        if (const QString why = missing(source); !why.isEmpty())
+            QSKIP(qPrintable(why));
+        const QString text = " Once upon a time,  a dog\tsaid: \"Grrr\" \xC3\xA9\xC3\xA0 42!\nThe end.";
+        QString first;
+        for (const char* without : {"", "tokenizer.model", "tokenizer.json"}) {
+            const QTemporaryDir copy;
+            const fs::path target = copy.path().toStdString();
+            for (const auto& entry : fs::directory_iterator(source))
+                if (entry.path().filename() != without)
+                    fs::copy_file(entry.path(), target / entry.path().filename());
+            judge::exportAsF32(quern::openModel(target), target / "out.gguf");
+            const judge::Verdict verdict = judge::run({"tokens", copy.filePath("out.gguf"), text});
+            QVERIFY2(verdict.works, qPrintable(verdict.text));
+            if (first.isEmpty())
+                first = verdict.text;
+            QCOMPARE(verdict.text, first);
+        }
+        QVERIFY(first.count('\n') > 20);
+    }
+
     void storiesContinueTheirBeginning()
     {
         if (const QString why = missing(folder("stories260K")); !why.isEmpty())

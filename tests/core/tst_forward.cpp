@@ -28,9 +28,9 @@ private slots:
         const std::string file = folder.path() + "/out.gguf";
         judge::exportAsF32(quern::openModel(folder.written()), file);
 
-        std::vector<int> tokens; // more than the windows and the original contexts
-        for (int i = 0; i < 80; ++i)
-            tokens.push_back((i * 37 + 11) % tiny::kTokens);
+        std::vector<int> tokens(80); // more than the windows and the original contexts
+        for (int i = 0; int& token : tokens)
+            token = (i++ * 37 + 11) % tiny::kTokens;
         const judge::Logits found = judge::Llama::open(file, {.exact = true, .threads = 1}).logits(tokens);
         const tiny::Layout layout = tiny::layout(row.toStdString());
         const reference::Matrix expected = reference::Transformer(folder, layout).logits(tokens);
