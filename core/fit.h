@@ -37,6 +37,7 @@ public:
 
     int count;               // of values
     float unit;              // values are x * unit
+    bool uniform;            // no importance was given
     const float *x, *w, *wx; // count each; w: at most 1; wx: w * x
 
 private:
@@ -85,11 +86,19 @@ void encodeBlocks(const BlockFormat&, std::span<const float> x, const Fit& fit, 
         const std::span<const float> values = x.subspan(c, Block::kValues);
         std::memset(block, 0, sizeof(Block));
         block->fit(Sample(values, Sample::part(fit, c, Block::kValues)));
+        std::array<std::int8_t, Block::kValues> codes;
         for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
             const Grid grid = block->grid(g);
-            for (int i = g * Block::kGroup; i < (g + 1) * Block::kGroup; ++i)
-                block->set(i, Block::nearest(position(grid, values[static_cast<std::size_t>(i)])));
+            const float* in = values.data() + g * Block::kGroup;
+            std::int8_t* out = codes.data() + g * Block::kGroup;
+            for (int i = 0; i < Block::kGroup; ++i)
+                out[i] = static_cast<std::int8_t>(Block::nearest(position(grid, in[i])));
         }
+        if constexpr (requires { block->pack(codes.data()); })
+            block->pack(codes.data());
+        else
+            for (int i = 0; i < Block::kValues; ++i)
+                block->set(i, codes[static_cast<std::size_t>(i)]);
     }
 }
 

@@ -11,10 +11,48 @@ namespace quern {
 
 using Lanes = std::array<float, kLanes>;
 
+// Combines value(i) for i in [0, n) lane by lane, then the lanes: a chain of one after the other would wait at each
+// step.
+template <typename Value, typename Combine>
+float combined(int n, float start, const Value& value, const Combine& combine)
+{
+    alignas(64) Lanes lanes;
+    lanes.fill(start);
+    int i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        for (int c = 0; c < kLanes; ++c)
+            lanes[static_cast<std::size_t>(c)] = combine(lanes[static_cast<std::size_t>(c)], value(i + c));
+    for (; i < n; ++i)
+        lanes[0] = combine(lanes[0], value(i));
+    for (std::size_t half = kLanes / 2; half > 0; half /= 2)
+        for (std::size_t c = 0; c < half; ++c)
+            lanes[c] = combine(lanes[c], lanes[c + half]);
+    return lanes[0];
+}
+
+template <typename Value>
+float sum(int n, const Value& value)
+{
+    return combined(n, 0.0f, value, [](float a, float b) { return a + b; });
+}
+
+template <typename Value>
+float least(int n, float start, const Value& value)
+{
+    return combined(n, start, value, [](float a, float b) { return b < a ? b : a; });
+}
+
+template <typename Value>
+float greatest(int n, float start, const Value& value)
+{
+    return combined(n, start, value, [](float a, float b) { return b > a ? b : a; });
+}
+
 // A group of a sample.
 struct Group {
     const float *x, *w, *wx;
     int count;
+    bool uniform;
     float sumW = 0, sumWx = 0;
 
     Group(const Sample& sample, int first, int n)
@@ -22,11 +60,10 @@ struct Group {
         , w(sample.w + first)
         , wx(sample.wx + first)
         , count(n)
+        , uniform(sample.uniform)
+        , sumW(sum(n, [this](int i) { return w[i]; }))
+        , sumWx(sum(n, [this](int i) { return wx[i]; }))
     {
-        for (int i = 0; i < n; ++i) {
-            sumW += w[i];
-            sumWx += wx[i];
-        }
     }
 };
 

@@ -21,6 +21,7 @@ struct Block {
         }
     }
     void set(int i, int v) { setNibble(codes, i, v + 8); }
+    void pack(const std::int8_t* v) { packNibbles(codes, v, 8); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -8, 7)); }
     void fit(const Sample& sample) { d = fitScale(sample, {-8, 7}); }
 };

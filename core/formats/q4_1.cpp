@@ -21,6 +21,7 @@ struct Block {
         }
     }
     void set(int i, int v) { setNibble(codes, i, v); }
+    void pack(const std::int8_t* v) { packNibbles(codes, v, 0); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
     void fit(const Sample& sample)
     {

@@ -27,6 +27,11 @@ struct Block {
         setNibble(codes, i, v + 16);
         high = (high & ~(1u << i)) | static_cast<std::uint32_t>((v + 16) >> 4 & 1) << i;
     }
+    void pack(const std::int8_t* v)
+    {
+        packNibbles(codes, v, 16);
+        high = fifthBits(v, 16);
+    }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -16, 15)); }
     void fit(const Sample& sample) { d = fitScale(sample, {-16, 15}); }
 };

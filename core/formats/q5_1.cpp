@@ -27,6 +27,11 @@ struct Block {
         setNibble(codes, i, v);
         high = (high & ~(1u << i)) | static_cast<std::uint32_t>(v >> 4 & 1) << i;
     }
+    void pack(const std::int8_t* v)
+    {
+        packNibbles(codes, v, 0);
+        high = fifthBits(v, 0);
+    }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 31)); }
     void fit(const Sample& sample)
     {

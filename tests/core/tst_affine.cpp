@@ -9,6 +9,8 @@
 
 using namespace quern;
 
+static void formats(bool all);
+
 class TestAffine : public QObject {
     Q_OBJECT
 
@@ -30,9 +32,6 @@ private slots:
     void knowsItsLevels();
     void knowsLevelsOfOtherFormats();
     void readsOddRows();
-
-private:
-    static void formats(bool all);
 };
 
 Q_DECLARE_METATYPE(const quern::BlockFormat*)
@@ -79,7 +78,7 @@ constexpr Affine kInt8 {.bits = 8, .zero = Zero::ZeroPoint};
 
 } // namespace
 
-void TestAffine::formats(bool all)
+static void formats(bool all)
 {
     QTest::addColumn<const BlockFormat*>("format");
     for (const BlockFormat* format : blockFormats())
@@ -95,6 +94,7 @@ void TestAffine::quantizesTheWorkedExample()
     const int lowest = -128; // codes count from 0; as signed int8 from here
     QCOMPARE(grid.zero + lowest, 40);
     std::vector<int> codes;
+    codes.reserve(kExample.size());
     for (const float w : kExample)
         codes.push_back(grid.code(w) + lowest);
     QCOMPARE(codes, (std::vector<int> {-128, -80, 48, 127}));

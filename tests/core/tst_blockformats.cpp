@@ -12,6 +12,8 @@
 
 using namespace quern;
 
+static void formats();
+
 class TestBlockFormats : public QObject {
     Q_OBJECT
 
@@ -35,9 +37,6 @@ private slots:
     void followImportance_data() { formats(); }
     void followImportance();
     void countTheirBytes();
-
-private:
-    static void formats();
 };
 
 Q_DECLARE_METATYPE(const quern::BlockFormat*)
@@ -107,7 +106,7 @@ double bitsPerWeight(const BlockFormat& format)
 
 } // namespace
 
-void TestBlockFormats::formats()
+static void formats()
 {
     QTest::addColumn<const BlockFormat*>("format");
     for (const BlockFormat* format : blockFormats())

@@ -9,6 +9,8 @@
 
 using namespace quern;
 
+static void formats();
+
 class TestEncoders : public QObject {
     Q_OBJECT
 
@@ -17,9 +19,6 @@ private slots:
     void loseLessThanGgml();
     void passGgmlsValidation_data() { formats(); }
     void passGgmlsValidation();
-
-private:
-    static void formats();
 };
 
 namespace {
@@ -97,7 +96,7 @@ double error(std::span<const float> x, const std::vector<std::byte>& blocks, int
 
 } // namespace
 
-void TestEncoders::formats()
+static void formats()
 {
     QTest::addColumn<int>("id");
     for (const BlockFormat* format : blockFormats())

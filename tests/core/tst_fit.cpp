@@ -199,7 +199,7 @@ void TestFit::survivesWeightsOfZero()
         QVERIFY(grids.scale[g] >= 0 && grids.scale[g] <= 63 && grids.minimum[g] >= 0 && grids.minimum[g] <= 63);
     const std::vector<float> first(w.begin(), w.begin() + 32);
     QCOMPARE(fitScale(Sample(std::span(x).first(32), first), {-8, 7}),
-             fitScale(Sample(std::span(x).first(32), {}), {-8, 7}));
+             fitScale(Sample(std::span(x).first(32), std::vector<float>(32, 1.0f)), {-8, 7}));
 }
 
 QTEST_GUILESS_MAIN(TestFit)
