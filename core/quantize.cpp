@@ -91,7 +91,7 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
     }
     if (offset == 0)
         return result;
-    scratch.write(offset - 1, std::vector<std::byte>(1));
+    scratch.write(offset, std::vector<std::byte>(1)); // so that all of the last tensor's padding is there
     const std::shared_ptr<const MappedFile> file = scratch.mapped();
     for (const std::size_t i : made) {
         Tensor& stored = result.tensors[i];
