@@ -50,8 +50,8 @@ void window(benchmark::State& state, bool errors)
 
 } // namespace
 
-BENCHMARK_CAPTURE(build, weights, false)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK_CAPTURE(build, errors, true)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK_CAPTURE(build, weights, false)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK_CAPTURE(build, errors, true)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
 BENCHMARK_CAPTURE(window, weights, false)
     ->Arg(12)
     ->Arg(100)
@@ -61,6 +61,7 @@ BENCHMARK_CAPTURE(window, weights, false)
     ->Arg(799)
     ->Arg(1600)
     ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
     ->UseRealTime();
 BENCHMARK_CAPTURE(window, errors, true)
     ->Arg(12)
@@ -70,4 +71,5 @@ BENCHMARK_CAPTURE(window, errors, true)
     ->Arg(399)
     ->Arg(1600)
     ->Unit(benchmark::kMillisecond)
+    ->MeasureProcessCPUTime()
     ->UseRealTime();

@@ -54,9 +54,9 @@ void distortionOfRows(benchmark::State& state)
 
 } // namespace
 
-BENCHMARK_CAPTURE(stats, BF16, "BF16")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK_CAPTURE(stats, F16, "F16")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK_CAPTURE(stats, F32, "F32")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK_CAPTURE(stats, Q8_0, "Q8_0")->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK_CAPTURE(distortion, Q8_0, "Q8_0")->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK_CAPTURE(stats, BF16, "BF16")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK_CAPTURE(stats, F16, "F16")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK_CAPTURE(stats, F32, "F32")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK_CAPTURE(stats, Q8_0, "Q8_0")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK_CAPTURE(distortion, Q8_0, "Q8_0")->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime()->UseRealTime();
 BENCHMARK(distortionOfRows);
