@@ -58,13 +58,21 @@ public:
         return m_json.get<bool>();
     }
 
+    static bool isInteger(const Json& json)
+    {
+        return json.is_number_integer()
+            && (!json.is_number_unsigned() || json.get<std::uint64_t>() <= std::uint64_t {INT64_MAX});
+    }
+
     std::int64_t integer() const
     {
-        if (!m_json.is_number_integer()
-            || (m_json.is_number_unsigned() && m_json.get<std::uint64_t>() > std::uint64_t {INT64_MAX}))
+        if (!isInteger(m_json))
             wrong("a whole number");
         return m_json.get<std::int64_t>();
     }
+
+    // Of a list.
+    Value item(std::size_t i) const { return {m_json[i], m_place + "[" + std::to_string(i) + "]", m_file}; }
 
     std::vector<Value> list() const
     {
@@ -72,8 +80,8 @@ public:
             wrong("a list");
         std::vector<Value> values;
         values.reserve(m_json.size());
-        for (const Json& item : m_json)
-            values.emplace_back(item, m_place + "[" + std::to_string(values.size()) + "]", m_file);
+        for (std::size_t i = 0; i < m_json.size(); ++i)
+            values.push_back(item(i));
         return values;
     }
 
@@ -162,22 +170,21 @@ void appendSteps(const Value& step, const char* parts, std::vector<TokenizerStep
     }
 }
 
-// A merge is "left right" or ["left", "right"].
-std::pair<std::string, std::string> merge(const Value& value)
+// A merge is "left right" or ["left", "right"]; empty if it is neither.
+std::optional<std::pair<std::string, std::string>> merge(const Json& value)
 {
-    if (value.json().is_array()) {
-        const std::vector<Value> sides = value.list();
-        if (sides.size() != 2)
-            value.wrong("a pair of tokens");
-        return {sides[0].text(), sides[1].text()};
-    }
-    const std::string& both = value.text();
+    if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_string())
+        return std::pair(value[0].get<std::string>(), value[1].get<std::string>());
+    if (!value.is_string())
+        return {};
+    const auto& both = value.get_ref<const std::string&>();
     const auto space = both.find(' ', 1);
     if (both.empty() || space == std::string::npos || space + 1 == both.size())
-        value.wrong("two tokens with a space between them");
-    return {both.substr(0, space), both.substr(space + 1)};
+        return {};
+    return std::pair(both.substr(0, space), both.substr(space + 1));
 }
 
+// Places for messages are made where one is needed: there are hundreds of thousands of tokens and merges.
 void readBytePairs(const Value& model, TokenizerFile& file, const std::string& name)
 {
     const Value vocabulary = model.at("vocab");
@@ -185,10 +192,21 @@ void readBytePairs(const Value& model, TokenizerFile& file, const std::string& n
         vocabulary.wrong("an object");
     file.vocabulary.reserve(vocabulary.json().size());
     for (const auto& [text, number] : vocabulary.json().items())
-        file.vocabulary.emplace_back(text, Value(number, "model.vocab." + text, name).integer());
-    if (const auto merges = model.find("merges"))
-        for (const Value& pair : merges->list())
-            file.merges.push_back(merge(pair));
+        file.vocabulary.emplace_back(text,
+                                     Value::isInteger(number) ? number.get<std::int64_t>()
+                                                              : Value(number, "model.vocab." + text, name).integer());
+    const auto merges = model.find("merges");
+    if (!merges)
+        return;
+    if (!merges->json().is_array())
+        merges->wrong("a list");
+    file.merges.reserve(merges->json().size());
+    for (const Json& value : merges->json()) {
+        auto pair = merge(value);
+        if (!pair)
+            merges->item(file.merges.size()).wrong("two tokens, as a pair or with a space between them");
+        file.merges.push_back(std::move(*pair));
+    }
 }
 
 std::string specialToken(const std::vector<Value>& sequence, bool first)

@@ -132,12 +132,14 @@ private:
 std::vector<std::string> joinedMerges(const TokenizerFile& file)
 {
     std::unordered_set<std::string_view> known;
+    known.reserve(file.vocabulary.size());
     for (const auto& [text, id] : file.vocabulary)
         known.insert(text);
     std::vector<std::string> merges;
     merges.reserve(file.merges.size());
     for (const auto& [left, right] : file.merges) {
-        for (const std::string& token : {left, right, left + right})
+        const std::string whole = left + right;
+        for (const std::string_view token : {std::string_view(left), std::string_view(right), std::string_view(whole)})
             if (!known.contains(token))
                 fail(QUERN_TEXT("core",
                                 "Merge %1 of the tokenizer is \"%2\" and \"%3\", but \"%4\" is no token of its "
