@@ -51,8 +51,9 @@ MainWindow::MainWindow(Settings* settings, QWidget* parent)
         if (std::exchange(m_queueHeld, m_jobs.busy()) != m_jobs.busy())
             m_jobs.busy() ? m_analysis.hold() : m_analysis.release();
     });
-    connect(&m_jobs, &JobQueue::failed, this,
-            [this](const QString& title, const quern::Error& error) { refuse(title, sentence(error)); });
+    connect(&m_jobs, &JobQueue::failed, this, [this](const QString& title, const quern::Error& error) {
+        refuse(tr("“%1” has failed").arg(title), sentence(error));
+    });
     connect(&m_opening, &Job::failed, this, [this](const quern::Error& error) {
         const QString reason = sentence(error);
         refuse(tr("The model cannot be opened"), reason);
