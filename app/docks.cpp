@@ -75,8 +75,9 @@ void MainWindow::arrange(Perspective perspective)
         resizeDocks({m_viewDocks[0], m_viewDocks[1]}, perspective == Perspective::Explore ? QList {1, 1} : QList {2, 3},
                     Qt::Vertical);
     }
-    const int side = fontMetrics().averageCharWidth() * 44;
-    resizeDocks({m_modelDock, centre, m_tuneDock}, {side, std::max(width() - 2 * side, side), side}, Qt::Horizontal);
+    const int left = fontMetrics().averageCharWidth() * 52, right = fontMetrics().averageCharWidth() * 44;
+    resizeDocks({m_modelDock, centre, m_tuneDock}, {left, std::max(width() - left - right, right), right},
+                Qt::Horizontal);
 }
 
 void MainWindow::restoreLayout()

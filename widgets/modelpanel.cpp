@@ -97,6 +97,9 @@ QWidget* ModelPanel::createTensors()
     // What changes stands beside the name; what the file says once and for all further off.
     m_table->header()->moveSection(TensorModel::Shape, TensorModel::Error);
     m_table->header()->moveSection(m_table->header()->visualIndex(TensorModel::Source), TensorModel::Error);
+    m_table->header()->swapSections(m_table->header()->visualIndex(TensorModel::BitsPerWeight),
+                                    m_table->header()->visualIndex(TensorModel::Error));
+    m_table->setIndentation(m_table->indentation() * 2 / 3);
     m_table->setColumnHidden(TensorModel::State, true);
     m_table->header()->setContextMenuPolicy(Qt::ActionsContextMenu);
     for (int column = TensorModel::Shape; column < TensorModel::ColumnCount; ++column) {
