@@ -23,19 +23,11 @@ constexpr std::string_view kSeedCoder
 constexpr std::string_view kDeepSeek3
     = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
       "?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
-constexpr std::string_view kDeepSeekLetters
-    = "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-"
-      "Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-"
-      "Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-"
-      "ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-"
-      "ꝯꝱ-"
-      "ꞇꞋ-"
-      "ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-"
-      "𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
 constexpr std::string_view kDeepSeekHan = "[一-龥ࠀ-一가-퟿]+";
 
 struct Step {
     std::string_view type, detail;
+    bool goesOn = false; // the detail begins so
 };
 
 struct PreTokenizer {
@@ -60,8 +52,9 @@ constexpr std::array kDeepSeekCoderSteps {Step {"Split", "[\r\n]"},
                                           Step {"Split", kDeepSeekHan},
                                           kDigits,
                                           kBytes};
+// The second lists the letters of all scripts that have cases.
 constexpr std::array kDeepSeekSteps {Step {"Split", "[\r\n]"},
-                                     Step {"Split", kDeepSeekLetters},
+                                     Step {"Split", "\\s?[A-Za-z", true},
                                      Step {"Split", "\\s?[!-/:-~！-／：-～‘-‟　-。]+"},
                                      Step {"Split", "\\s+$"},
                                      Step {"Split", kDeepSeekHan},
@@ -86,8 +79,9 @@ constexpr std::array kKnown {
 
 bool same(std::span<const Step> steps, const std::vector<TokenizerStep>& found)
 {
-    return std::ranges::equal(
-        steps, found, [](const Step& a, const TokenizerStep& b) { return a.type == b.type && a.detail == b.detail; });
+    return std::ranges::equal(steps, found, [](const Step& a, const TokenizerStep& b) {
+        return a.type == b.type && (a.goesOn ? b.detail.starts_with(a.detail) : a.detail == b.detail);
+    });
 }
 
 } // namespace
