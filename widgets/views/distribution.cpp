@@ -218,11 +218,9 @@ void Distribution::startLevels()
         },
         [this, row = m_row->value()](const quern::GroupLevels& found) {
             const long last = found.first + static_cast<long>(found.original.size()) - 1;
-            m_plot->setLevels(found,
-                              tr("%n level(s) of row %1, columns %2–%3", nullptr, static_cast<int>(found.levels.size()))
-                                  .arg(row)
-                                  .arg(found.first)
-                                  .arg(last));
+            m_plot->setLevels(
+                found,
+                tr("%1 levels of row %2, columns %3–%4").arg(found.levels.size()).arg(row).arg(found.first).arg(last));
         });
 }
 

@@ -197,6 +197,8 @@ void MatrixView::describe()
         setHint({});
         return m_plot->setDescription(tr("Nothing is selected."));
     }
+    // In the picture too, so that an exported one says it.
+    m_plot->setAxes(tr("Column (input channel); %1").arg(m_plot->reduction()), tr("Row (output channel)"));
     const bool scale = layer() == MatrixLayer::Scale;
     const QString shown = scale ? tr("Distance of the levels of every group") : quantity();
     const QString text

@@ -147,6 +147,13 @@ void MatrixPlot::pointAt(const QPointF& at)
         setCross(static_cast<long>(row), static_cast<long>(col));
 }
 
+void MatrixPlot::resizeEvent(QResizeEvent* event)
+{
+    Plot::resizeEvent(event);
+    emit moved(); // more or fewer weights in a pixel
+    replot(rpQueuedReplot);
+}
+
 void MatrixPlot::leaveEvent(QEvent* event)
 {
     Plot::leaveEvent(event);

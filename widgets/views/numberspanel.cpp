@@ -110,6 +110,8 @@ void NumbersPanel::show(const std::optional<Subject>& subject, const quern::Tens
         return;
     addHeading(tr("%1, %2").arg(shapeText(subject->tensor()), text(subject->tensor().format->name)));
     addWeights(stats);
+    if (!subject->choice.format)
+        return addHeading(tr("The recipe does not fit this model"));
     if (!subject->quantized())
         return addHeading(tr("Stored as it is"));
     addHeading(tr("As %1").arg(subject->formatName()));

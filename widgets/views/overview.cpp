@@ -203,9 +203,10 @@ void Overview::describe()
                 extreme = i;
         }
     const QString what = measureText(measure());
-    m_plot->setDescription(extreme < 0 ? tr("%1 of %n tensor(s): none measured yet.", nullptr, all).arg(what)
-                                       : tr("%1 of %n tensor(s), %2 of them known. Extreme: %3.", nullptr, all)
+    m_plot->setDescription(extreme < 0 ? tr("%1 of %2 tensors: none measured yet.").arg(what).arg(all)
+                                       : tr("%1 of %2 tensors, %3 of them known. Extreme: %4.")
                                              .arg(what)
+                                             .arg(all)
                                              .arg(known)
                                              .arg(tensorLine(*m_session, measure(), tensorOf(extreme))));
     setHint(tr("Hatched: not measured. Corner cut: estimate. Dot: a rule decides. Click a cell, a layer or a kind; "

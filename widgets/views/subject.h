@@ -14,7 +14,7 @@ struct Subject {
     std::shared_ptr<const quern::Model> model;
     std::shared_ptr<const quern::Calibration> calibration; // may be null
     int index;
-    quern::Choice choice; // no quantizer: stored as it is, or no plan
+    quern::Choice choice; // no quantizer: stored as it is; no format: there is no plan
 
     const quern::Tensor& tensor() const { return model->tensors[static_cast<std::size_t>(index)]; }
     const quern::InputStats* inputs() const; // null without calibration
