@@ -230,7 +230,8 @@ PlotTable MatrixView::table() const
         pyramid.window(top, left, bottom - top, right - left, rows, cols, values->data());
     table.rows = rows * cols;
     table.value = [=](long i, int column) -> QVariant {
-        const auto row = static_cast<double>(i / cols), col = static_cast<double>(i % cols);
+        const long whole = i / cols;
+        const auto row = static_cast<double>(whole), col = static_cast<double>(i - whole * cols);
         if (column == 0)
             return static_cast<qlonglong>(top + row * (bottom - top) / static_cast<double>(rows));
         if (column == 1)
