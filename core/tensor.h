@@ -24,8 +24,8 @@ struct Tensor {
     long headRows = 0;
 
     long cols() const { return shape.empty() ? 1 : shape.back(); }
-    long rows() const;  // product of all other dimensions
-    long count() const; // number of weights
+    long rows() const;     // product of all other dimensions
+    long count() const;    // number of weights
     long matrices() const; // product of all dimensions but the last two: experts, or 1
     std::size_t rowBytes() const { return format->rowBytes(cols()); }
     const std::byte* row(long row) const; // where row `row` begins
