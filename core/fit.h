@@ -1,7 +1,8 @@
 #pragma once
 
-#include "core/codec.h"
+#include "core/alike.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <vector>
@@ -77,28 +78,54 @@ struct GridSet {
 };
 GridSet fitGrids(const Sample& sample, int group, int top, int high);
 
+// Rounds to a block's grids, whose scales are 0 or at least the smallest half, and packs.
+template <typename Block>
+void roundBlock(Block& block, const float* x)
+{
+    std::array<std::int8_t, Block::kValues> codes;
+    for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
+        const Grid grid = block.grid(g);
+        const float codesPerUnit = grid.scale == 0.0f ? 0.0f : 1.0f / grid.scale;
+        const float* in = x + g * Block::kGroup;
+        std::int8_t* out = codes.data() + g * Block::kGroup;
+        for (int i = 0; i < Block::kGroup; ++i)
+            out[i] = static_cast<std::int8_t>(Block::nearest((in[i] - grid.offset) * codesPerUnit));
+    }
+    if constexpr (requires { block.pack(codes.data()); })
+        block.pack(codes.data());
+    else
+        for (int i = 0; i < Block::kValues; ++i)
+            block.set(i, codes[static_cast<std::size_t>(i)]);
+}
+
 // Encodes by Block::fit(const Sample&), which sets all parameters of a block of zeros; codes follow from the grids.
 template <typename Block>
 void encodeBlocks(const BlockFormat&, std::span<const float> x, const Fit& fit, std::byte* bytes)
 {
     auto* block = reinterpret_cast<Block*>(bytes);
     for (std::size_t c = 0; c < x.size(); c += Block::kValues, ++block) {
-        const std::span<const float> values = x.subspan(c, Block::kValues);
         std::memset(block, 0, sizeof(Block));
-        block->fit(Sample(values, Sample::part(fit, c, Block::kValues)));
-        std::array<std::int8_t, Block::kValues> codes;
-        for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
-            const Grid grid = block->grid(g);
-            const float* in = values.data() + g * Block::kGroup;
-            std::int8_t* out = codes.data() + g * Block::kGroup;
-            for (int i = 0; i < Block::kGroup; ++i)
-                out[i] = static_cast<std::int8_t>(Block::nearest(position(grid, in[i])));
+        block->fit(Sample(x.subspan(c, Block::kValues), Sample::part(fit, c, Block::kValues)));
+        roundBlock(*block, x.data() + c);
+    }
+}
+
+// The same for blocks with a single grid, Block::setGrid(Grid); where all weights count alike, many blocks at once by
+// Block::fitAlike(std::span<const float>).
+template <typename Block>
+void encodeSmallBlocks(const BlockFormat& format, std::span<const float> x, const Fit& fit, std::byte* bytes)
+{
+    if (!fit.importance.empty())
+        return encodeBlocks<Block>(format, x, fit, bytes);
+    auto* block = reinterpret_cast<Block*>(bytes);
+    constexpr std::size_t kPiece = kAlikeBlocks * kAlikeValues;
+    for (std::size_t first = 0; first < x.size(); first += kPiece) {
+        const std::span<const float> piece = x.subspan(first, std::min(kPiece, x.size() - first));
+        const AlikeGrids grids = Block::fitAlike(piece);
+        for (std::size_t b = 0; b < piece.size() / kAlikeValues; ++b, ++block) {
+            block->setGrid(grids[b]);
+            roundBlock(*block, piece.data() + b * kAlikeValues);
         }
-        if constexpr (requires { block->pack(codes.data()); })
-            block->pack(codes.data());
-        else
-            for (int i = 0; i < Block::kValues; ++i)
-                block->set(i, codes[static_cast<std::size_t>(i)]);
     }
 }
 

@@ -24,6 +24,8 @@ struct Block {
     void pack(const std::int8_t* v) { packNibbles(codes, v, 8); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -8, 7)); }
     void fit(const Sample& sample) { d = fitScale(sample, {-8, 7}); }
+    void setGrid(const Grid& grid) { d = finiteHalf(grid.scale); }
+    static AlikeGrids fitAlike(std::span<const float> x) { return scalesOfAlike(x, 15); }
 };
 static_assert(sizeof(Block) == 18);
 
@@ -34,7 +36,7 @@ constinit const BlockFormat q4_0 {.name = "Q4_0",
                                   .id = 2,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
-                                  .encode = encodeBlocks<Block>,
+                                  .encode = encodeSmallBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};
 

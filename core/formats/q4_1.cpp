@@ -23,12 +23,13 @@ struct Block {
     void set(int i, int v) { setNibble(codes, i, v); }
     void pack(const std::int8_t* v) { packNibbles(codes, v, 0); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
-    void fit(const Sample& sample)
+    void fit(const Sample& sample) { setGrid(fitGrid(sample, 15)); }
+    void setGrid(const Grid& grid)
     {
-        const Grid best = fitGrid(sample, 15);
-        d = best.scale;
-        m = best.offset;
+        d = finiteHalf(grid.scale);
+        m = finiteHalf(grid.offset);
     }
+    static AlikeGrids fitAlike(std::span<const float> x) { return gridsOfAlike(x, 15); }
 };
 static_assert(sizeof(Block) == 20);
 
@@ -39,7 +40,7 @@ constinit const BlockFormat q4_1 {.name = "Q4_1",
                                   .id = 3,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
-                                  .encode = encodeBlocks<Block>,
+                                  .encode = encodeSmallBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};
 

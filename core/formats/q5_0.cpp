@@ -34,6 +34,8 @@ struct Block {
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -16, 15)); }
     void fit(const Sample& sample) { d = fitScale(sample, {-16, 15}); }
+    void setGrid(const Grid& grid) { d = finiteHalf(grid.scale); }
+    static AlikeGrids fitAlike(std::span<const float> x) { return scalesOfAlike(x, 31); }
 };
 static_assert(sizeof(Block) == 22);
 
@@ -44,7 +46,7 @@ constinit const BlockFormat q5_0 {.name = "Q5_0",
                                   .id = 6,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
-                                  .encode = encodeBlocks<Block>,
+                                  .encode = encodeSmallBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};
 

@@ -33,12 +33,13 @@ struct Block {
         high = fifthBits(v, 0);
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 31)); }
-    void fit(const Sample& sample)
+    void fit(const Sample& sample) { setGrid(fitGrid(sample, 31)); }
+    void setGrid(const Grid& grid)
     {
-        const Grid best = fitGrid(sample, 31);
-        d = best.scale;
-        m = best.offset;
+        d = finiteHalf(grid.scale);
+        m = finiteHalf(grid.offset);
     }
+    static AlikeGrids fitAlike(std::span<const float> x) { return gridsOfAlike(x, 31); }
 };
 static_assert(sizeof(Block) == 24);
 
@@ -49,7 +50,7 @@ constinit const BlockFormat q5_1 {.name = "Q5_1",
                                   .id = 7,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
-                                  .encode = encodeBlocks<Block>,
+                                  .encode = encodeSmallBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};
 
