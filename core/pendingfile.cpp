@@ -169,6 +169,7 @@ void PendingFile::drop()
 
 void PendingFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
 {
+    const auto first = static_cast<off_t>(offset), size = static_cast<off_t>(bytes.size());
     while (!bytes.empty()) {
         const ssize_t n = pwrite(m_file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
         if (n < 0 && errno == EINTR)
@@ -178,6 +179,8 @@ void PendingFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
         offset += static_cast<std::uint64_t>(n);
         bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
+    // The disk writes while the next weights are computed, not all of it at the end. Advice only.
+    sync_file_range(m_file, first, size, SYNC_FILE_RANGE_WRITE);
 }
 
 void PendingFile::commit()

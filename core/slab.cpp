@@ -1,6 +1,7 @@
 #include "core/slab.h"
 
 #include "core/error.h"
+#include "core/mappedfile.h"
 #include "core/parallel.h"
 
 #include <algorithm>
@@ -103,6 +104,24 @@ std::vector<std::byte> chosen(const SlabInput& in, const Slab& slab, const Matri
     return bytes;
 }
 
+// Bytes that are read from the disk while those before them are worked on.
+constexpr std::size_t kAhead = 16 << 20;
+
+// Asks for what follows these rows by kAhead: a slab's worth, further on in the tensor or at the start of the next one.
+void fetchAhead(const Model& model, std::size_t index, const Slab& slab)
+{
+    const Tensor& tensor = model.tensors[index];
+    const std::size_t size = static_cast<std::size_t>(slab.rows) * tensor.rowBytes();
+    std::span<const std::byte> bytes = tensor.bytes;
+    std::size_t from = static_cast<std::size_t>(slab.first) * tensor.rowBytes() + kAhead;
+    if (from >= bytes.size() && index + 1 < model.tensors.size()) {
+        from -= bytes.size();
+        bytes = model.tensors[index + 1].bytes;
+    }
+    if (from < bytes.size())
+        MappedFile::fetch(bytes.subspan(from, std::min(size, bytes.size() - from)));
+}
+
 } // namespace
 
 std::vector<Slab> slabs(const Tensor& tensor, long stride)
@@ -193,6 +212,7 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
     std::atomic<std::size_t> finished = 0;
     parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
         const auto s = static_cast<std::size_t>(i);
+        fetchAhead(work.model, index, all[s]);
         NoProgress inner; // a slab is short; the loop around it polls
         SlabResult result = quantizedSlab(in, all[s], false, inner);
         work.model.check();
