@@ -129,7 +129,7 @@ AlikeGrids scalesOfAlike(std::span<const float> x, int top)
     normalize(t, {}, inverse);
 
     Lanes scale {}, gain {};
-    for (const float code : {low, low - 0.5f, low - 1.0f, low + 0.5f, high, high + 0.5f}) { // of the farthest value
+    for (const float code : {low, low - 0.7f, low + 0.6f, high}) { // of the farthest value
         const Moments sums = moments<false>(t, code, 0.0f, low, high);
         for (std::size_t b = 0; b < kAlikeBlocks; ++b) {
             const float refitted = sums.xq[b] / larger(sums.qq[b], 1.0f), gained = refitted * sums.xq[b];
