@@ -33,6 +33,7 @@ struct BlockFormat {
     int values;            // weights per block; 0: a whole row is one block
     int bytes;             // bytes per block; of a whole row: its parameters alone, the codes follow
     int group = 1;         // weights that share a code: 1, or 4 or 8 in lattice codebooks
+    int scaled = 0;        // weights that share a scale, and so their levels; 0: all of the block
     bool needsImportance = false; // too coarse to be of use without
     Affine affine {};
 

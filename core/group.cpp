@@ -11,8 +11,6 @@
 namespace quern {
 namespace {
 
-constexpr long kSuperBlock = 256, kSubBlock = 16; // K and IQ formats; their sub-blocks are 16 or 32 weights
-
 bool copies(const Choice& choice)
 {
     return !choice.quantizer || !choice.format;
@@ -155,9 +153,7 @@ struct ErrorPerStep {
 
 long groupSize(const BlockFormat& format, long cols)
 {
-    if (format.values == 0)
-        return cols;
-    return format.values == kSuperBlock && format.affine.bits == 0 ? kSubBlock : format.values;
+    return format.scaled > 0 ? format.scaled : format.values > 0 ? format.values : cols;
 }
 
 GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const InputStats* stats, long row, long group,

@@ -8,8 +8,7 @@
 
 namespace quern {
 
-// Weights side by side in a row that share their levels, as far as a format tells: its block, or 16 weights of the
-// super-blocks of 256, whose smallest sub-block that is.
+// Weights side by side in a row that share their levels: a sub-block with a scale of its own, the block, or the row.
 long groupSize(const BlockFormat& format, long cols);
 
 // One group of a row, quantized: the values it could take, and what it took.

@@ -66,9 +66,10 @@ constinit const BlockFormat iq3_xxs {.name = "IQ3_XXS",
                                      .values = kValues,
                                      .bytes = sizeof(Xxs),
                                      .group = 4,
+                                     .scaled = 32,
                                      .needsImportance = true,
                                      .decode = decode<Xxs>};
 constinit const BlockFormat iq3_s {
-    .name = "IQ3_S", .id = 21, .values = kValues, .bytes = sizeof(S), .group = 4, .decode = decode<S>};
+    .name = "IQ3_S", .id = 21, .values = kValues, .bytes = sizeof(S), .group = 4, .scaled = 32, .decode = decode<S>};
 
 } // namespace quern

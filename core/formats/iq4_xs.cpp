@@ -49,6 +49,7 @@ constinit const BlockFormat iq4_xs {.name = "IQ4_XS",
                                     .id = 23,
                                     .values = Block::kValues,
                                     .bytes = sizeof(Block),
+                                    .scaled = 32,
                                     .encode = encodeBlocks<Block>,
                                     .decode = decodeBlocks<Block>,
                                     .place = placeCode<Block>};

@@ -36,7 +36,11 @@ static_assert(sizeof(Block) == 36);
 } // namespace
 
 extern const BlockFormat nvfp4;
-constinit const BlockFormat nvfp4 {
-    .name = "NVFP4", .id = 40, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat nvfp4 {.name = "NVFP4",
+                                   .id = 40,
+                                   .values = Block::kValues,
+                                   .bytes = sizeof(Block),
+                                   .scaled = 16,
+                                   .decode = decodeBlocks<Block>};
 
 } // namespace quern

@@ -44,6 +44,7 @@ constinit const BlockFormat q2_k {.name = "Q2_K",
                                   .id = 10,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
+                                  .scaled = 16,
                                   .encode = encodeBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};

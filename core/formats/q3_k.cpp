@@ -53,6 +53,7 @@ constinit const BlockFormat q3_k {.name = "Q3_K",
                                   .id = 11,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
+                                  .scaled = 16,
                                   .encode = encodeBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};

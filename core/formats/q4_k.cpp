@@ -46,6 +46,7 @@ constinit const BlockFormat q4_k {.name = "Q4_K",
                                   .id = 12,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
+                                  .scaled = 32,
                                   .encode = encodeBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};

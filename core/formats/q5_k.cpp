@@ -51,6 +51,7 @@ constinit const BlockFormat q5_k {.name = "Q5_K",
                                   .id = 13,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
+                                  .scaled = 32,
                                   .encode = encodeBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};

@@ -49,6 +49,7 @@ constinit const BlockFormat q6_k {.name = "Q6_K",
                                   .id = 14,
                                   .values = Block::kValues,
                                   .bytes = sizeof(Block),
+                                  .scaled = 16,
                                   .encode = encodeBlocks<Block>,
                                   .decode = decodeBlocks<Block>,
                                   .place = placeCode<Block>};
