@@ -70,13 +70,14 @@ void decode(const BlockFormat&, const std::byte* blocks, std::span<float> x)
 }
 
 template <typename Block>
-constexpr BlockFormat format(std::string_view name, std::uint32_t id)
+constexpr BlockFormat format(std::string_view name, std::uint32_t id, int scaled)
 {
     return {.name = name,
             .id = id,
             .values = kValues,
             .bytes = sizeof(Block),
             .group = 8,
+            .scaled = scaled,
             .needsImportance = true,
             .decode = decode<Block>};
 }
@@ -84,7 +85,7 @@ constexpr BlockFormat format(std::string_view name, std::uint32_t id)
 } // namespace
 
 extern const BlockFormat iq1_s, iq1_m;
-constinit const BlockFormat iq1_s = format<S>("IQ1_S", 19);
-constinit const BlockFormat iq1_m = format<M>("IQ1_M", 29);
+constinit const BlockFormat iq1_s = format<S>("IQ1_S", 19, 32);
+constinit const BlockFormat iq1_m = format<M>("IQ1_M", 29, 16);
 
 } // namespace quern

@@ -84,13 +84,14 @@ void decode(const BlockFormat&, const std::byte* blocks, std::span<float> x)
 }
 
 template <typename Block>
-constexpr BlockFormat format(std::string_view name, std::uint32_t id)
+constexpr BlockFormat format(std::string_view name, std::uint32_t id, int scaled)
 {
     return {.name = name,
             .id = id,
             .values = kValues,
             .bytes = sizeof(Block),
             .group = 8,
+            .scaled = scaled,
             .needsImportance = true,
             .decode = decode<Block>};
 }
@@ -98,8 +99,8 @@ constexpr BlockFormat format(std::string_view name, std::uint32_t id)
 } // namespace
 
 extern const BlockFormat iq2_xxs, iq2_xs, iq2_s;
-constinit const BlockFormat iq2_xxs = format<Xxs>("IQ2_XXS", 16);
-constinit const BlockFormat iq2_xs = format<Xs>("IQ2_XS", 17);
-constinit const BlockFormat iq2_s = format<S>("IQ2_S", 22);
+constinit const BlockFormat iq2_xxs = format<Xxs>("IQ2_XXS", 16, 32);
+constinit const BlockFormat iq2_xs = format<Xs>("IQ2_XS", 17, 16);
+constinit const BlockFormat iq2_s = format<S>("IQ2_S", 22, 16);
 
 } // namespace quern

@@ -68,6 +68,21 @@ private slots:
                 QVERIFY2(std::ranges::find(found.levels, q) != found.levels.end(), "a decoded weight is no level");
         }
     }
+    void groupsAreWhatSharesAScale()
+    {
+        for (const auto& [name, size] : {std::pair("Q4_0", 32),
+                                         {"Q8_0", 32},
+                                         {"Q2_K", 16},
+                                         {"Q3_K", 16},
+                                         {"Q4_K", 32},
+                                         {"Q5_K", 32},
+                                         {"Q6_K", 16},
+                                         {"IQ4_XS", 32},
+                                         {"IQ2_XXS", 32},
+                                         {"IQ1_M", 16},
+                                         {"NVFP4", 16}})
+            QCOMPARE(groupSize(*findBlockFormat(name), kCols), static_cast<long>(size));
+    }
     void groupBeyondTheRowIsTheLast()
     {
         const Model made = model();
