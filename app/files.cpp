@@ -237,15 +237,14 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
     m_jobs.submit(
         tr("Export %1").arg(QFileInfo(target).fileName()),
         [model = m_session.model(), plan = m_session.plan(), calibration = m_session.calibration(), target,
-         options](quern::Progress& progress) {
+         chosen = options](quern::Progress& progress) {
             Exported result;
-            quern::exportModel(
-                *model, *plan, calibration.get(), nativePath(target), options,
-                [&](const quern::TensorResult& tensor) {
-                    result.stored.merge(tensor.stored);
-                    result.nonFinite += tensor.nonFinite;
-                },
-                progress);
+            quern::ExportOptions options = chosen;
+            options.done = [&](const quern::TensorResult& tensor) {
+                result.stored.merge(tensor.stored);
+                result.nonFinite += tensor.nonFinite;
+            };
+            quern::exportModel(*model, *plan, calibration.get(), nativePath(target), options, progress);
             return result;
         },
         [this, target, recipe, command, plan = m_session.plan(), model = m_session.model()](const Exported& result) {

@@ -27,8 +27,7 @@ void refusePart(const Model& model, const std::filesystem::path& target)
 } // namespace
 
 void exportModel(const Model& model, const Plan& plan, const Calibration* calibration,
-                 const std::filesystem::path& target, const ExportOptions& options, const TensorDone& done,
-                 Progress& progress)
+                 const std::filesystem::path& target, const ExportOptions& options, Progress& progress)
 {
     assert(plan.tensors.size() == model.tensors.size());
     if (model.obstacle)
@@ -50,8 +49,8 @@ void exportModel(const Model& model, const Plan& plan, const Calibration* calibr
         const auto sink
             = [&](std::uint64_t at, std::span<const std::byte> bytes) { file.write(layout.offsets[i] + at, bytes); };
         const TensorResult result = quantizedTensor(work, i, sink, part);
-        if (done)
-            done(result);
+        if (options.done)
+            options.done(result);
     }
     progress.report(kWritten, target.filename().string());
     model.check();

@@ -181,8 +181,9 @@ void Pyramid::reduceRow(const Level* level, long first, long last, std::span<con
     }
 }
 
-void Pyramid::window(double row, double col, double height, double width, long outRows, long outCols, float* out) const
+void Pyramid::window(const Window& window, long outRows, long outCols, float* out) const
 {
+    const auto [row, col, height, width] = window;
     assert(height > 0 && width > 0 && outRows > 0 && outCols > 0);
     const double pixel = std::min(height / static_cast<double>(outRows), width / static_cast<double>(outCols));
     const Level* level = levelFor(pixel);

@@ -26,7 +26,10 @@ public:
     // pixels, row-major; pixels outside the matrix are NaN. Zoomed in beyond 1:1 weights are repeated. From the first
     // level on values are rounded up to 8 significant bits, and a pixel may reach into its neighbours by less than one
     // of its widths.
-    void window(double row, double col, double height, double width, long outRows, long outCols, float* out) const;
+    struct Window {
+        double row, col, height, width;
+    };
+    void window(const Window& window, long outRows, long outCols, float* out) const;
 
 private:
     struct Level {

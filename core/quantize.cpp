@@ -57,7 +57,7 @@ private:
 } // namespace
 
 Model quantize(const Model& model, const Plan& plan, const Calibration* calibration, const QuantizeOptions& options,
-               const TensorDone& done, Progress& progress)
+               Progress& progress)
 {
     assert(plan.tensors.size() == model.tensors.size());
     const Scratch scratch(options.workspace);
@@ -86,8 +86,8 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
         made.push_back(i);
         offset += static_cast<std::uint64_t>(stored.rows()) * stored.rowBytes();
         offset = (offset + kAlignment - 1) / kAlignment * kAlignment;
-        if (done)
-            done(tensor);
+        if (options.done)
+            options.done(tensor);
     }
     if (offset == 0)
         return result;

@@ -24,13 +24,14 @@ using TensorDone = std::function<void(const TensorResult&)>;
 struct QuantizeOptions {
     bool zeroNonFinite = false;      // store NaN and infinite weights as 0 instead of refusing
     std::filesystem::path workspace; // for quantize: the folder for temporary files if empty
+    TensorDone done;                 // may be empty
 };
 
 // Works by slabs of rows; keeps finished tensors in an unnamed file in the workspace, so neither source nor result has
 // to fit in memory. Tensors in formats that GGUF does not know stay in them; those that are copied are views of the
 // source, neither read nor reported.
 Model quantize(const Model& model, const Plan& plan, const Calibration* calibration, const QuantizeOptions& options,
-               const TensorDone& done, Progress& progress);
+               Progress& progress);
 
 // What a file made by this plan holds, for gguf::layout.
 std::vector<gguf::TensorInfo> tensorInfos(const Model& model, const Plan& plan);
@@ -43,8 +44,7 @@ struct ExportOptions : QuantizeOptions {
 // synced, opened again with the checks of openModel, and renamed last. Whatever happens before that leaves `target` as
 // it was. Throws Error, Cancelled.
 void exportModel(const Model& model, const Plan& plan, const Calibration* calibration,
-                 const std::filesystem::path& target, const ExportOptions& options, const TensorDone& done,
-                 Progress& progress);
+                 const std::filesystem::path& target, const ExportOptions& options, Progress& progress);
 
 // One tensor quantized in memory, for previews: rows [first, first + n).
 struct QuantizedRows {

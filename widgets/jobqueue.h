@@ -30,9 +30,9 @@ public:
 
     // work: (quern::Progress&) -> T, on a worker thread.  done: (T) -> void, on the GUI thread.
     template <typename F, typename Done>
-    void submit(const QString& title, F work, Done done, std::function<void(const quern::Error&)> failed = {})
+    void submit(const QString& title, F work, Done done, const std::function<void(const quern::Error&)>& failed = {})
     {
-        add({.title = title, .work = Job::joined(std::move(work), std::move(done)), .failed = std::move(failed)});
+        add({.title = title, .work = Job::joined(std::move(work), std::move(done)), .failed = failed});
     }
 
     bool busy() const { return m_running != nullptr; }

@@ -180,11 +180,11 @@ void run(const Arguments& arguments, quern::Progress& progress)
         quern::ExportOptions options;
         options.zeroNonFinite = arguments.has("--zero-nonfinite");
         options.overwrite = arguments.has("--overwrite");
-        const auto done = [&](const quern::TensorResult& tensor) {
+        options.done = [&](const quern::TensorResult& tensor) {
             const bool weighted = quern::inputsOf(model.tensors[tensor.index], weights) != nullptr;
             addErrors(result["tensors"][tensor.index], tensor, weighted);
         };
-        quern::exportModel(model, plan, weights, output, options, done, progress);
+        quern::exportModel(model, plan, weights, output, options, progress);
         result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     if (json)

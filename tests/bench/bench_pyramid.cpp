@@ -43,7 +43,7 @@ void window(benchmark::State& state, bool errors)
     const double height = std::min<double>(kRows, scale * kHeight), width = std::min<double>(kCols, scale * kWidth);
     std::vector<float> out(static_cast<std::size_t>(kHeight * kWidth));
     for (auto _ : state) {
-        all.window(0, 0, height, width, kHeight, kWidth, out.data());
+        all.window({0, 0, height, width}, kHeight, kWidth, out.data());
         benchmark::DoNotOptimize(out.data());
     }
 }

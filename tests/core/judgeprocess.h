@@ -49,7 +49,7 @@ inline void exportAsF32(const quern::Model& model, const std::string& path)
     recipe.preset = quern::findPreset("F32");
     const quern::Plan plan = quern::resolve(recipe, model, nullptr);
     quern::NoProgress progress;
-    quern::exportModel(model, plan, nullptr, path, {}, {}, progress);
+    quern::exportModel(model, plan, nullptr, path, {}, progress);
 }
 
 } // namespace judge

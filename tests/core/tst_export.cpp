@@ -67,7 +67,7 @@ Recipe recipe(const char* format)
 void run(const Model& model, const fs::path& target, const char* format = "Q8_0", ExportOptions options = {})
 {
     NoProgress progress;
-    exportModel(model, resolve(recipe(format), model, nullptr), nullptr, target, options, {}, progress);
+    exportModel(model, resolve(recipe(format), model, nullptr), nullptr, target, options, progress);
 }
 
 std::string contents(const fs::path& path)
@@ -143,8 +143,9 @@ void TestExport::writesWhatWasPlanned()
     const Plan plan = resolve(recipe(format.toUtf8().constData()), model, nullptr);
     std::vector<TensorResult> results;
     NoProgress progress;
-    exportModel(
-        model, plan, nullptr, m_target, {}, [&](const TensorResult& r) { results.push_back(r); }, progress);
+    ExportOptions options;
+    options.done = [&](const TensorResult& r) { results.push_back(r); };
+    exportModel(model, plan, nullptr, m_target, options, progress);
     QCOMPARE(names(), QStringList {"out.gguf"});
     QCOMPARE(fs::file_size(m_target), plan.fileBytes);
     const Model written = openModel(m_target);
@@ -185,9 +186,10 @@ void TestExport::carriesOwnFormats()
     NoProgress progress;
     const Plan plan = resolve(recipe(format.toUtf8().constData()), model, nullptr);
     std::vector<TensorResult> results;
-    exportModel(
-        model, plan, nullptr, m_target, {}, [&](const TensorResult& r) { results.push_back(r); }, progress);
-    const Model kept = quantize(model, plan, nullptr, {}, {}, progress), written = openModel(m_target);
+    ExportOptions options;
+    options.done = [&](const TensorResult& r) { results.push_back(r); };
+    exportModel(model, plan, nullptr, m_target, options, progress);
+    const Model kept = quantize(model, plan, nullptr, {}, progress), written = openModel(m_target);
     const Matrix method = decoded(kept.tensors[0]), stored = decoded(written.tensors[0]);
     QCOMPARE(kept.tensors[0].format, &own);
     if (own.carry) {
@@ -203,7 +205,7 @@ void TestExport::equalsQuantizeThenWrite()
     const Model model = sample();
     run(model, m_target, "Q4_0");
     NoProgress progress;
-    const Model made = quantize(model, resolve(recipe("Q4_0"), model, nullptr), nullptr, {}, {}, progress);
+    const Model made = quantize(model, resolve(recipe("Q4_0"), model, nullptr), nullptr, {}, progress);
     writeModel(made, m_folder / "two.gguf", false, progress);
     QVERIFY(contents(m_target) == contents(m_folder / "two.gguf"));
 }
@@ -229,7 +231,7 @@ void TestExport::cancelledLeavesTheOldFile()
         At progress(fraction, nullptr);
         ExportOptions options;
         options.overwrite = true;
-        QVERIFY_EXCEPTION_THROWN(exportModel(model, plan, nullptr, m_target, options, {}, progress), Cancelled);
+        QVERIFY_EXCEPTION_THROWN(exportModel(model, plan, nullptr, m_target, options, progress), Cancelled);
         QCOMPARE(names(), QStringList {"out.gguf"});
         QCOMPARE(contents(m_target), "old");
     }
@@ -355,7 +357,7 @@ void TestExport::noticesThatTheSourceIsCutShort()
     const Model model = openModel(source);
     const Plan plan = resolve(recipe("Q8_0"), model, nullptr);
     At progress(0.3, [&] { fs::resize_file(source, fs::file_size(source) / 2); });
-    const QString said = complaint([&] { exportModel(model, plan, nullptr, m_target, {}, {}, progress); });
+    const QString said = complaint([&] { exportModel(model, plan, nullptr, m_target, {}, progress); });
     QVERIFY(progress.reached());
     QVERIFY2(said.contains("in.gguf"), qPrintable(said));
     QCOMPARE(names(), QStringList {"in.gguf"});

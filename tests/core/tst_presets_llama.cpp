@@ -56,7 +56,7 @@ void TestPresetsLlama::opensElsewhere()
     NoProgress progress;
     ExportOptions options;
     options.overwrite = true;
-    exportModel(model, resolve(recipe, model, nullptr), nullptr, file, options, {}, progress);
+    exportModel(model, resolve(recipe, model, nullptr), nullptr, file, options, progress);
     QCOMPARE(fs::file_size(file), sizes.fileBytes);
     if (!judge::absent().isEmpty())
         QSKIP(qPrintable(judge::absent()));

@@ -19,7 +19,7 @@ struct View {
 std::vector<float> pixels(const Pyramid& pyramid, const View& v)
 {
     std::vector<float> out(static_cast<std::size_t>(v.outRows * v.outCols));
-    pyramid.window(v.row, v.col, v.height, v.width, v.outRows, v.outCols, out.data());
+    pyramid.window({v.row, v.col, v.height, v.width}, v.outRows, v.outCols, out.data());
     return out;
 }
 

@@ -58,13 +58,13 @@ struct Made {
     std::vector<TensorResult> results;
 };
 
-Made made(const Model& model, const Recipe& recipe, const Calibration* calibration, const QuantizeOptions& options = {})
+Made made(const Model& model, const Recipe& recipe, const Calibration* calibration, QuantizeOptions options = {})
 {
     NoProgress progress;
     std::vector<TensorResult> results;
     const Plan plan = resolve(recipe, model, calibration);
-    Model result = quantize(
-        model, plan, calibration, options, [&](const TensorResult& r) { results.push_back(r); }, progress);
+    options.done = [&](const TensorResult& r) { results.push_back(r); };
+    Model result = quantize(model, plan, calibration, options, progress);
     return {std::move(result), std::move(results)};
 }
 
@@ -317,7 +317,7 @@ void TestQuantize::stopsWhenCancelled()
     modelmaker::add(model, "w.weight", {2000, 512}, modelmaker::normalWeights(2000 * 512, 1), "F32");
     const Plan plan = resolve(all(named("Q8_0")), model, nullptr);
     setThreads(1);
-    QVERIFY_EXCEPTION_THROWN(quantize(model, plan, nullptr, {}, {}, progress), Cancelled);
+    QVERIFY_EXCEPTION_THROWN(quantize(model, plan, nullptr, {}, progress), Cancelled);
     setThreads(0);
     QCOMPARE(progress.reports.load(), 1);
 }

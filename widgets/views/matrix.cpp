@@ -227,7 +227,7 @@ PlotTable MatrixView::table() const
     const long cols = std::lround(std::min(std::ceil(right - left), kMost));
     auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(rows * cols));
     if (rows > 0 && cols > 0)
-        pyramid.window(top, left, bottom - top, right - left, rows, cols, values->data());
+        pyramid.window({top, left, bottom - top, right - left}, rows, cols, values->data());
     table.rows = rows * cols;
     table.value = [=](long i, int column) -> QVariant {
         const long whole = i / cols;

@@ -53,7 +53,7 @@ QCPRange MatrixPlottable::usefulRange(const quern::Pyramid& pyramid, bool logari
         return {logarithmic ? high * 1e-3 : 0, high};
     const long rows = std::min(kProbe, pyramid.rows()), cols = std::min(kProbe, pyramid.cols());
     std::vector<float> values(static_cast<std::size_t>(rows * cols));
-    pyramid.window(0, 0, static_cast<double>(pyramid.rows()), static_cast<double>(pyramid.cols()), rows, cols,
+    pyramid.window({0, 0, static_cast<double>(pyramid.rows()), static_cast<double>(pyramid.cols())}, rows, cols,
                    values.data());
     std::erase_if(values, [](float v) { return !(v > 0) || !std::isfinite(v); });
     if (values.empty())
@@ -115,7 +115,7 @@ QImage MatrixPlottable::picture(const QRect& pixels, double pixelRatio)
     bottom = std::clamp(bottom, 0.0, rows);
 
     m_values.resize(static_cast<std::size_t>(width * height));
-    m_pyramid->window(top, left, bottom - top, right - left, height, width, m_values.data());
+    m_pyramid->window({top, left, bottom - top, right - left}, height, width, m_values.data());
     QImage image(static_cast<int>(width), static_cast<int>(height), QImage::Format_RGB32);
     for (long y = 0; y < height; ++y) {
         auto* line = reinterpret_cast<QRgb*>(image.scanLine(static_cast<int>(y)));
