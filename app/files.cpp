@@ -97,7 +97,7 @@ void MainWindow::showNotes(const QString& presetError)
         m_info->tell(InfoBar::Tone::Warning, warnings.front());
     else if (!warnings.isEmpty())
         m_info->tell(InfoBar::Tone::Warning,
-                     tr("The model was opened with %n warning(s).", "", static_cast<int>(warnings.size())), warnings);
+                     tr("The model was opened with %n warnings.", "", static_cast<int>(warnings.size())), warnings);
     else if (!m_demo.isEmpty())
         m_info->tell(
             InfoBar::Tone::Hint,
@@ -203,13 +203,32 @@ void MainWindow::loadImatrix(const QString& path)
             loaded.resolved = resolved(recipe, *model, loaded.calibration.get());
             return loaded;
         },
-        [this, path, model = m_session.model()](Loaded loaded) {
+        [this, path, model = m_session.model(), recipe = m_session.recipe()](Loaded loaded) {
             if (model != m_session.model())
                 return; // another model has been opened meanwhile
+            if (recipe != m_session.recipe())
+                return loadImatrix(path); // the plan is of a recipe that has been changed meanwhile
             m_session.setCalibration(std::move(loaded.calibration), std::move(loaded.resolved));
             m_info->tell(loaded.found > 0 ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
-                         tr("%1 knows the inputs of %n tensor(s) of this model.", "", loaded.found)
-                             .arg(QFileInfo(path).fileName()));
+                         tr("%1 knows the inputs of %2 of this model.")
+                             .arg(QFileInfo(path).fileName(), tensorsText(loaded.found)));
+        });
+}
+
+void MainWindow::forgetImatrix()
+{
+    if (!m_session.model() || !m_session.calibration())
+        return;
+    m_jobs.submit(
+        tr("Forget the importance matrix"),
+        [model = m_session.model(), recipe = m_session.recipe()](quern::Progress&) {
+            return resolved(recipe, *model, nullptr);
+        },
+        [this, model = m_session.model(), recipe = m_session.recipe()](Resolved resolved) {
+            if (model == m_session.model() && recipe == m_session.recipe())
+                m_session.setCalibration(nullptr, std::move(resolved));
+            else if (model == m_session.model())
+                forgetImatrix(); // the recipe has been changed meanwhile
         });
 }
 
@@ -252,9 +271,7 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
                                   .arg(QFileInfo(target).fileName(), bytesText(plan->fileBytes),
                                        fixed(plan->bitsPerWeight(*model)), figure(result.stored.relative()));
             if (result.nonFinite > 0)
-                message += u' '
-                    + tr("%n weight(s) were no finite numbers and became zero.", "",
-                         static_cast<int>(result.nonFinite));
+                message += u' ' + tr("Weights that were no finite numbers and became zero: %L1.").arg(result.nonFinite);
             const QUrl folder = QUrl::fromLocalFile(QFileInfo(target).absolutePath());
             m_info->tell(InfoBar::Tone::Hint, message, {},
                          {{tr("Open &folder"), [folder] { QDesktopServices::openUrl(folder); }},

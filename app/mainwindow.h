@@ -34,6 +34,7 @@ public:
     void openDemo();
     void exportTo(const QString& target, const quern::ExportOptions& options);
     void loadImatrix(const QString& path);
+    void forgetImatrix();
     void openRecipe(const QString& path);
     void saveRecipe(const QString& path);
     void selectWorst(const QString& kind = {}); // of what has been measured; of all kinds if empty

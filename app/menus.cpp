@@ -152,7 +152,7 @@ void MainWindow::createModelMenu()
         chooseFile(tr("Load an importance matrix"), imatrixFilter, &MainWindow::loadImatrix);
     }));
     m_modelActions.push_back(menu->actions().back());
-    m_forgetImatrix = action(tr("&Forget importance matrix"), {}, [this] { m_session.setCalibration(nullptr); });
+    m_forgetImatrix = action(tr("&Forget importance matrix"), {}, [this] { forgetImatrix(); });
     menu->addAction(m_forgetImatrix);
     menu->addSeparator();
     menu->addAction(action(tr("Select the &worst tensor"), Qt::CTRL | Qt::Key_W, [this] { selectWorst(); }));

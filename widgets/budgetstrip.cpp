@@ -207,7 +207,7 @@ void BudgetStrip::paintEvent(QPaintEvent*)
 QString BudgetStrip::tip(const quern::KindShare& share) const
 {
     const double bytes = sum(m_shares, storedBytes), error = sum(m_shares, squaredError);
-    QString text = tr("%1: %n tensor(s)", "", static_cast<int>(share.tensors)).arg(QString::fromStdString(share.kind));
+    QString text = tr("%1: %2").arg(QString::fromStdString(share.kind), tensorsText(static_cast<int>(share.tensors)));
     text += u'\n'
         + tr("%1 of %2 bytes (%3 %), was %4")
               .arg(bytesText(share.storedBytes), bytesText(static_cast<std::uint64_t>(bytes)),

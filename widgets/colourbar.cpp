@@ -60,3 +60,34 @@ void setColours(QCPColorScale& scale, const ColourBar& bar)
     scale.setGradient(gradient);
     scale.setDataRange(bar.range);
 }
+
+ColourBarEnds::ColourBarEnds(QCustomPlot& plot, const QCPColorScale& scale)
+    : QCPAbstractItem(&plot)
+    , m_scale(scale)
+{
+    setClipToAxisRect(false);
+    setSelectable(false);
+}
+
+void ColourBarEnds::setColours(const QColor& below, const QColor& above)
+{
+    m_below = below;
+    m_above = above;
+}
+
+void ColourBarEnds::draw(QCPPainter* painter)
+{
+    constexpr double kHeight = 7;
+    const QRectF bar = m_scale.axis()->axisRect()->rect();
+    painter->setAntialiasing(true);
+    painter->setPen(QPen(m_scale.axis()->basePen().color(), 1));
+    const auto triangle = [&](const QColor& colour, double base, double tip) {
+        if (!colour.isValid())
+            return;
+        painter->setBrush(colour);
+        painter->drawPolygon(
+            QPolygonF({QPointF(bar.left(), base), QPointF(bar.right(), base), QPointF(bar.center().x(), tip)}));
+    };
+    triangle(m_above, bar.top() - 2, bar.top() - 2 - kHeight);
+    triangle(m_below, bar.bottom() + 2, bar.bottom() + 2 + kHeight);
+}

@@ -76,6 +76,7 @@ ModelPanel::ModelPanel(Session* session, QUndoStack* history, QWidget* parent)
     layout->addWidget(m_tabs);
 
     connect(session, &Session::selectionChanged, this, &ModelPanel::showSelection);
+    connect(session, &Session::recipeChanged, m_table, &Table::widenColumns);
     connect(session, &Session::modelChanged, this, [this] {
         m_metadata->setModel(m_session->model());
         m_table->expandAll();

@@ -1,6 +1,18 @@
 #include "widgets/recipeeditor.h"
 
+#include "core/scope.h"
+
+#include <algorithm>
 #include <utility>
+
+namespace {
+
+bool sameChoices(const quern::Plan& a, const quern::Plan& b)
+{
+    return std::ranges::equal(a.tensors, b.tensors, {}, &quern::PlannedTensor::choice, &quern::PlannedTensor::choice);
+}
+
+} // namespace
 
 // One change of the recipe. Made when the change is already in force, so its first redo() does nothing.
 class RecipeEditor::Step final : public QUndoCommand {
@@ -59,6 +71,13 @@ void RecipeEditor::change(quern::Recipe recipe, const QString& text, int gesture
         request({std::move(recipe), text, gesture});
 }
 
+void RecipeEditor::addRule(const quern::Rule& rule, const QString& text, int gesture)
+{
+    quern::Recipe recipe = quern::withRule(wanted(), rule);
+    if (recipe != wanted())
+        request({.recipe = std::move(recipe), .text = text, .gesture = gesture, .rule = true});
+}
+
 void RecipeEditor::restore(const quern::Recipe& recipe)
 {
     request({.recipe = recipe, .undoing = true});
@@ -69,6 +88,7 @@ void RecipeEditor::forget()
     m_job.cancel();
     m_running.reset();
     m_waiting.reset();
+    m_base = {};
     m_history.clear();
 }
 
@@ -94,9 +114,18 @@ void RecipeEditor::resolveNext()
 
 void RecipeEditor::finish(Resolved result)
 {
-    const Request request = *std::exchange(m_running, std::nullopt);
+    Request request = *std::exchange(m_running, std::nullopt);
+    if (request.gesture == 0 || request.gesture != m_base.gesture)
+        m_base = {request.gesture, m_session->recipe(), {m_session->plan(), m_session->planError()}};
+    // Nothing but a rule that says what holds without it: what held stays, whole.
+    if (request.rule && result.plan && m_base.resolved.plan && sameChoices(*result.plan, *m_base.resolved.plan)) {
+        request.recipe = m_base.recipe;
+        result = m_base.resolved;
+    }
     if (!result.plan && !request.undoing) {
         emit refused(result.error);
+    } else if (request.recipe == m_session->recipe() && !request.undoing) {
+        emit accepted();
     } else {
         quern::Recipe before = m_session->recipe();
         m_session->setRecipe(request.recipe, std::move(result));

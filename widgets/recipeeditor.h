@@ -19,6 +19,8 @@ public:
 
     // text names the change in the Edit menu. Changes of one gesture (a drag of a slider) are undone together.
     void change(quern::Recipe recipe, const QString& text, int gesture = 0);
+    // Adds a rule to the recipe that is wanted. A rule that changes no tensor's format is not added.
+    void addRule(const quern::Rule& rule, const QString& text, int gesture = 0);
     int newGesture() { return ++m_gestures; }
     bool busy() const { return m_running.has_value(); }
 
@@ -32,6 +34,13 @@ private:
         QString text;
         int gesture = 0;
         bool undoing = false; // or redoing: known to fit
+        bool rule = false;    // only a rule more than what is in force
+    };
+    // What was in force before a change, or before the first of a gesture.
+    struct Base {
+        int gesture = 0;
+        quern::Recipe recipe;
+        Resolved resolved;
     };
     class Step;
 
@@ -45,5 +54,6 @@ private:
     QUndoStack m_history;
     Job m_job;
     std::optional<Request> m_running, m_waiting; // the latest wish only waits; those in between are passed over
+    Base m_base;
     int m_gestures = 0;
 };

@@ -15,6 +15,12 @@ QString csvCell(QString cell)
     return cell;
 }
 
+QString plainText(const QModelIndex& index)
+{
+    const QVariant plain = index.data(Table::kPlainRole);
+    return plain.isValid() ? plain.toString() : index.data().toString();
+}
+
 // Rows from the root to the index: sorts as the table shows.
 std::vector<int> path(const QModelIndex& index)
 {
@@ -28,13 +34,20 @@ void appendRows(const QAbstractItemModel& model, const QModelIndex& parent, QStr
     for (int row = 0; row < model.rowCount(parent); ++row) {
         QStringList cells;
         for (int column = 0; column < model.columnCount(parent); ++column)
-            cells << csvCell(model.index(row, column, parent).data().toString());
+            cells << csvCell(plainText(model.index(row, column, parent)));
         csv += cells.join(u',') + QStringLiteral("\r\n");
         appendRows(model, model.index(row, 0, parent), csv);
     }
 }
 
 } // namespace
+
+void Table::widenColumns()
+{
+    for (int column = 0; column < model()->columnCount(); ++column)
+        if (!isColumnHidden(column) && sizeHintForColumn(column) > columnWidth(column))
+            resizeColumnToContents(column);
+}
 
 Table::Table(QWidget* parent)
     : QTreeView(parent)
@@ -57,7 +70,7 @@ void Table::keyPressEvent(QKeyEvent* event)
         QStringList cells;
         for (int column = 0; column < model()->columnCount(row.parent()); ++column)
             if (!isColumnHidden(column))
-                cells << row.siblingAtColumn(column).data().toString();
+                cells << plainText(row.siblingAtColumn(column));
         lines << cells.join(u'\t');
     }
     QGuiApplication::clipboard()->setText(lines.join(u'\n'));

@@ -1,5 +1,7 @@
 #include "widgets/tabledialog.h"
 
+#include "widgets/table.h"
+
 #include <QAbstractTableModel>
 #include <QClipboard>
 #include <QCoreApplication>
@@ -59,9 +61,11 @@ public:
     {
         if (role == Qt::TextAlignmentRole)
             return QVariant::fromValue(Qt::AlignRight | Qt::AlignVCenter);
-        if (role != Qt::DisplayRole)
+        if (role != Qt::DisplayRole && role != Table::kPlainRole)
             return {};
         const QVariant value = m_table.value(index.row(), index.column());
+        if (role == Table::kPlainRole)
+            return plain(value);
         return value.typeId() == QMetaType::Double ? QLocale().toString(value.toDouble(), 'g', 7) : value;
     }
     QVariant headerData(int section, Qt::Orientation orientation, int role) const override
@@ -95,7 +99,7 @@ void copySelection(const QTableView& view)
     for (qsizetype i = 0; i < cells.size(); ++i) {
         if (i > 0)
             out += QLatin1Char(cells[i].row() == cells[i - 1].row() ? '\t' : '\n');
-        out += cells[i].data().toString();
+        out += cells[i].data(Table::kPlainRole).toString();
     }
     QGuiApplication::clipboard()->setText(out);
 }

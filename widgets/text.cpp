@@ -26,6 +26,12 @@ QString text(std::string_view utf8)
     return QString::fromUtf8(utf8.data(), static_cast<qsizetype>(utf8.size()));
 }
 
+QString tensorsText(int count)
+{
+    return count == 1 ? QCoreApplication::translate("Tensors", "one tensor")
+                      : QCoreApplication::translate("Tensors", "%n tensors", "", count);
+}
+
 QString bytesText(std::uint64_t bytes)
 {
     return QLocale().formattedDataSize(static_cast<qint64>(bytes), 2, QLocale::DataSizeIecFormat);

@@ -9,6 +9,7 @@
 
 QString sentence(const quern::Error& error);    // the error's text translated, arguments filled in
 QString text(std::string_view utf8);            // bytes that are no UTF-8 are shown as U+FFFD
+QString tensorsText(int count);                 // "one tensor", "7 tensors"
 QString bytesText(std::uint64_t bytes);         // "3.94 GiB"
 QString shapeText(const quern::Tensor& tensor); // "11008 × 4096", outermost first
 QString figure(double value, int digits = 3);   // significant digits: "0.0912"; "–" if not finite

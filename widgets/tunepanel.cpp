@@ -299,8 +299,7 @@ void TunePanel::apply()
     const std::string pattern = this->pattern();
     const quern::Choice choice = m_choice->choice();
     const QString what = choice.format ? text(choice.format->name) : tr("as stored");
-    m_editor->change(quern::withRule(m_editor->wanted(), {pattern, choice}), tr("%1: %2").arg(text(pattern), what),
-                     m_gesture);
+    m_editor->addRule({pattern, choice}, tr("%1: %2").arg(text(pattern), what), m_gesture);
 }
 
 void TunePanel::usePreset()

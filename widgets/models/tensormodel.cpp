@@ -1,6 +1,7 @@
 #include "widgets/models/tensormodel.h"
 
 #include "core/budget.h"
+#include "widgets/table.h"
 #include "widgets/text.h"
 
 #include <QFont>
@@ -163,6 +164,13 @@ QVariant TensorModel::tensorData(int tensor, int column, int role) const
             return error ? error->distortion.relative() : -1.0;
         role = Qt::DisplayRole;
     }
+    if (role == Table::kPlainRole) {
+        if (column == BitsPerWeight && plan)
+            return QString::number(bitsPerWeight(plan->tensors[i].storedBytes, static_cast<double>(source.count())));
+        if (column == Error && error)
+            return QString::number(error->distortion.relative());
+        role = Qt::DisplayRole; // State says which errors are estimates
+    }
     if (role == Qt::ToolTipRole && column == State && !m_session->failure(tensor).isEmpty())
         return m_session->failure(tensor);
     if (role != Qt::DisplayRole && role != Qt::ToolTipRole)
@@ -194,7 +202,8 @@ QVariant TensorModel::layerData(const Node& node, int column, int role) const
 {
     if (role == kTensorRole)
         return -1;
-    if (role != Qt::DisplayRole && role != kSortRole)
+    const bool plain = role == Table::kPlainRole;
+    if (role != Qt::DisplayRole && role != kSortRole && !plain)
         return {};
     const auto plan = m_session->plan();
     std::vector<std::optional<quern::Distortion>> errors;
@@ -213,14 +222,18 @@ QVariant TensorModel::layerData(const Node& node, int column, int role) const
     case Name:
         return QStringLiteral("blk.%1").arg(node.layer);
     case Shape:
-        return role == kSortRole ? QVariant(weights) : tr("%n tensor(s)", "", static_cast<int>(node.tensors.size()));
+        return role == kSortRole ? QVariant(weights) : tensorsText(static_cast<int>(node.tensors.size()));
     case BitsPerWeight:
         if (role == kSortRole)
             return bitsPerWeight(bytes, weights);
+        if (plain && plan)
+            return QString::number(bitsPerWeight(bytes, weights));
         return plan ? fixed(bitsPerWeight(bytes, weights)) : QString();
     case Error:
         if (role == kSortRole)
             return relative.value_or(-1);
+        if (plain && relative)
+            return QString::number(*relative);
         return relative ? (exact ? QString() : QStringLiteral("~")) + figure(*relative) : QString();
     default:
         return QString();

@@ -48,6 +48,13 @@ MatrixPlot::MatrixPlot(QWidget* parent)
         });
     QEvent palette(QEvent::PaletteChange); // for what was made after the base class
     changeEvent(&palette);
+    // Only a layout knows how many pixels the axes leave; labels that change now are still drawn by this replot.
+    connect(this, &QCustomPlot::afterLayout, this, [this] {
+        if (const QSize size = axisRect()->size(); size != m_pixels) {
+            m_pixels = size;
+            emit moved();
+        }
+    });
 }
 
 void MatrixPlot::takePens()
@@ -145,13 +152,6 @@ void MatrixPlot::pointAt(const QPointF& at)
         && col < static_cast<double>(m_cols) && row < static_cast<double>(m_rows);
     if (inside)
         setCross(static_cast<long>(row), static_cast<long>(col));
-}
-
-void MatrixPlot::resizeEvent(QResizeEvent* event)
-{
-    Plot::resizeEvent(event);
-    emit moved(); // more or fewer weights in a pixel
-    replot(rpQueuedReplot);
 }
 
 void MatrixPlot::leaveEvent(QEvent* event)

@@ -23,12 +23,11 @@ public:
 
 signals:
     void crossMoved(long row, long col); // -1: left the matrix
-    void moved();                        // another part is shown
+    void moved();                        // another part is shown, or on another number of pixels
 
 protected:
     void keyPressEvent(QKeyEvent* event) override;
     void leaveEvent(QEvent* event) override;
-    void resizeEvent(QResizeEvent* event) override;
 
 private:
     void showAll();
@@ -42,5 +41,6 @@ private:
     QCPItemStraightLine *m_across, *m_down;
     QCPItemText* m_note;
     long m_rows = 0, m_cols = 0;
+    QSize m_pixels; // of the axis rectangle when it was laid out last
     long m_row = -1, m_col = -1;
 };

@@ -36,7 +36,7 @@ private:
     void rebuild(); // another model, or other tensors of it
     void markOverrides();
     void recolour(); // other values
-    QCPRange range() const;
+    ColourSpan span() const;
     void describe();
     void select(int cell) { m_session->select(tensorOf(cell)); }
     bool key(int key);
@@ -160,25 +160,18 @@ void Overview::recolour()
         state.failed = !m_session->failure(tensor).isEmpty();
     }
     m_cells->worstIsLow = measure().fromDistortion && !measure().highIsBad;
-    m_plot->takeRange(range(), m_log->isChecked(), measureText(measure()));
+    m_plot->takeSpan(span(), m_log->isChecked(), measureText(measure()));
     describe();
     m_plot->replot(QCustomPlot::rpQueuedReplot);
 }
 
-QCPRange Overview::range() const
+ColourSpan Overview::span() const
 {
-    const bool log = m_log->isChecked();
-    double low = HUGE_VAL, high = -HUGE_VAL;
+    std::vector<double> values;
     for (const auto& state : m_cells->states)
-        if (state.value && std::isfinite(*state.value) && (!log || *state.value > 0)) {
-            low = std::min(low, *state.value);
-            high = std::max(high, *state.value);
-        }
-    if (low > high)
-        return log ? QCPRange(0.1, 1) : QCPRange(0, 1);
-    if (low < high)
-        return {low, high};
-    return log ? QCPRange(low / 2, high * 2) : QCPRange(low - 0.5, high + 0.5);
+        if (state.value)
+            values.push_back(*state.value);
+    return colourSpan(std::move(values), m_log->isChecked());
 }
 
 bool Overview::worse(int a, int b) const
@@ -209,8 +202,13 @@ void Overview::describe()
                                              .arg(all)
                                              .arg(known)
                                              .arg(tensorLine(*m_session, measure(), tensorOf(extreme))));
+    const ColourSpan colours = span();
+    const QString beyond = colours.below || colours.above
+        ? QLatin1Char(' ') + tr("A triangle at the bar: some values lie beyond its end.")
+        : QString();
     setHint(tr("Hatched: not measured. Corner cut: estimate. Dot: a rule decides. Click a cell, a layer or a kind; "
-               "[ and ] go to the next worse and better tensor."));
+               "[ and ] go to the next worse and better tensor.")
+            + beyond);
     showCurrent(m_cells->current);
 }
 

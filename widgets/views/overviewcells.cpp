@@ -1,5 +1,6 @@
 #include "widgets/views/overviewcells.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace {
@@ -13,6 +14,36 @@ QColor markOn(const QColor& ground)
 }
 
 } // namespace
+
+ColourSpan colourSpan(std::vector<double> values, bool logarithmic)
+{
+    constexpr double kFence = 1.5;       // quartile distances beyond the quartiles (Tukey 1977, 2D)
+    constexpr double kLeastRatio = 1.05; // that a logarithmic bar spans
+    std::erase_if(values, [&](double v) { return !std::isfinite(v) || (logarithmic && !(v > 0)); });
+    if (values.empty())
+        return {logarithmic ? QCPRange(0.1, 1) : QCPRange(0, 1)};
+    if (logarithmic)
+        std::ranges::transform(values, values.begin(), [](double v) { return std::log(v); });
+    std::ranges::sort(values);
+    const auto at = [&](double share) {
+        return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
+    };
+    double low = values.front(), high = values.back();
+    if (const double spread = at(0.75) - at(0.25); spread > 0) {
+        // The last values inside the fences, so that the bar ends at values that occur.
+        low = *std::ranges::lower_bound(values, at(0.25) - kFence * spread);
+        high = *std::prev(std::ranges::upper_bound(values, at(0.75) + kFence * spread));
+    }
+    ColourSpan span {{}, low > values.front(), high < values.back()};
+    const double least = logarithmic ? std::log(kLeastRatio) : std::max(std::abs(high), 1.0) * 1e-3;
+    if (high - low < least) {
+        const double middle = (low + high) / 2;
+        low = middle - least / 2;
+        high = middle + least / 2;
+    }
+    span.range = logarithmic ? QCPRange(std::exp(low), std::exp(high)) : QCPRange(low, high);
+    return span;
+}
 
 OverviewCells::OverviewCells(QCPAxis* x, QCPAxis* y)
     : QCPAbstractPlottable(x, y)

@@ -7,6 +7,15 @@
 
 #include <optional>
 
+// The values that a colour bar spans. Values far from most others are left beyond its ends, so that the differences of
+// the rest can be seen.
+struct ColourSpan {
+    QCPRange range;
+    bool below = false, above = false; // there are values beyond
+};
+// values: any; those that are no finite numbers, or with logarithmic colours not positive, do not count.
+ColourSpan colourSpan(std::vector<double> values, bool logarithmic);
+
 // Draws the cells of an overview and what is known of each.
 class OverviewCells : public QCPAbstractPlottable {
 public:

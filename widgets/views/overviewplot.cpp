@@ -1,7 +1,5 @@
 #include "widgets/views/overviewplot.h"
 
-#include "widgets/colourbar.h"
-
 #include <QCoreApplication>
 
 #include <cmath>
@@ -55,11 +53,13 @@ OverviewPlot::OverviewPlot(QWidget* parent)
     : Plot(parent)
     , m_cells(new OverviewCells(xAxis, yAxis))
     , m_scale(addColourBar(*this))
+    , m_ends(new ColourBarEnds(*this, *m_scale))
 {
     setInteractions({});
     yAxis->setRangeReversed(true);
     yAxis2->setRangeReversed(true);
     connect(this, &Plot::coloursChanged, this, &OverviewPlot::styleAxes);
+    connect(this, &QCustomPlot::afterLayout, this, &OverviewPlot::fitTicks);
     // The new axes of the colour scale have not seen the palette yet.
     QEvent palette(QEvent::PaletteChange);
     changeEvent(&palette);
@@ -93,11 +93,24 @@ void OverviewPlot::takeLayout(OverviewLayout layout)
     replot(rpQueuedReplot);
 }
 
-void OverviewPlot::takeRange(QCPRange range, bool logarithmic, const QString& label)
+void OverviewPlot::takeSpan(const ColourSpan& span, bool logarithmic, const QString& label)
 {
-    m_cells->range = range;
+    m_cells->range = span.range;
     m_cells->logarithmic = logarithmic;
-    setColours(*m_scale, {m_cells->map, range, logarithmic, m_cells->worstIsLow, label});
+    setColours(*m_scale, {m_cells->map, span.range, logarithmic, m_cells->worstIsLow, label});
+    const QColor low = m_cells->colourOf(span.range.lower), high = m_cells->colourOf(span.range.upper);
+    m_ends->setColours(span.below ? low : QColor(), span.above ? high : QColor());
+}
+
+// As many numbers of layers as there is room for.
+void OverviewPlot::fitTicks()
+{
+    const int label = QFontMetrics(xAxis->tickLabelFont()).horizontalAdvance(QStringLiteral("0000"));
+    const int count = std::max(axisRect()->width() / std::max(label, 1), 2);
+    if (xAxis->ticker()->tickCount() == count)
+        return;
+    xAxis->ticker()->setTickCount(count);
+    replot(rpQueuedReplot);
 }
 
 int OverviewPlot::layerAt(const QPointF& at) const

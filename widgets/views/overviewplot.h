@@ -1,5 +1,6 @@
 #pragma once
 
+#include "widgets/colourbar.h"
 #include "widgets/plot.h"
 #include "widgets/views/overviewcells.h"
 
@@ -10,8 +11,8 @@ public:
 
     OverviewCells* cells() const { return m_cells; }
     void takeLayout(OverviewLayout layout); // axes follow
-    // Values in [low, high] over the whole ramp; label: what they are, with the unit.
-    void takeRange(QCPRange range, bool logarithmic, const QString& label);
+    // The whole ramp over the span; label: what the values are, with the unit.
+    void takeSpan(const ColourSpan& span, bool logarithmic, const QString& label);
     // What lies beside the cells; -1 for none.
     int layerAt(const QPointF& at) const;
     int kindAt(const QPointF& at) const;
@@ -24,7 +25,9 @@ protected:
 
 private:
     void styleAxes();
+    void fitTicks();
 
     OverviewCells* m_cells;
     QCPColorScale* m_scale;
+    ColourBarEnds* m_ends;
 };
