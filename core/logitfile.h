@@ -15,6 +15,7 @@ public:
     // Throws Error unless every size, token and scale agrees with the file. It is mapped, not read.
     static LogitFile open(const std::filesystem::path& path);
 
+    const std::filesystem::path& path() const { return m_file->path(); }
     const Chunks& chunks() const { return m_chunks; }
     long vocabulary() const { return m_vocabulary; }
     StoredDistribution distribution(long chunk, long prediction) const; // prediction: of those scored

@@ -79,6 +79,11 @@ def imatrix_seeds():
                        [("a.counts", [1, 2], F32, floats(1, 0)), ("a.in_sum2", [2, 2], F32, floats(1, 2, 3, 4))])
 
 
+def logits_seeds():
+    tokens = struct.pack("<4i", 0, 1, 2, 0)
+    yield "one", b"_logits_" + struct.pack("<3i", 4, 3, 1) + tokens + struct.pack("<2f4H", 1e-4, -16, 65535, 7, 0, 0)
+
+
 def config_seeds():
     common = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
               "num_key_value_heads": 2, "head_dim": 4, "vocab_size": 16, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
@@ -123,8 +128,9 @@ def recipe_seeds():
 def main():
     folder = pathlib.Path(sys.argv[1])
     for target, seeds, suffix in [("gguf", gguf_seeds, "gguf"), ("safetensors", safetensors_seeds, "safetensors"),
-                                  ("imatrix", imatrix_seeds, "imatrix"), ("config", config_seeds, "json"),
-                                  ("tokenizer", tokenizer_seeds, "json"), ("recipe", recipe_seeds, "json")]:
+                                  ("imatrix", imatrix_seeds, "imatrix"), ("logits", logits_seeds, "kld"),
+                                  ("config", config_seeds, "json"), ("tokenizer", tokenizer_seeds, "json"),
+                                  ("recipe", recipe_seeds, "json")]:
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, seed in seeds():
             data = seed if isinstance(seed, bytes) else json.dumps(seed, ensure_ascii=False).encode()
