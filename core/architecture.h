@@ -55,13 +55,40 @@ struct Description {
     std::optional<Error> obstacle;     // what llama.cpp cannot do
 };
 
+enum class Activation { Silu, Gelu }; // of GELU the tanh approximation
+
+// How a family computes, as far as neither its tensors' shapes nor its metadata say it. What is not named is as in
+// Llama: norms by the root mean square, rotary positions, no biases needed, a gated feed forward part.
+struct Computation {
+    bool halves = true;            // rotary pairs are (i, i + dimensions / 2), else (2 i, 2 i + 1)
+    bool layerNorms = false;       // of mean and deviation, with biases
+    bool learnedPositions = false; // added to the embedding; nothing turns
+    bool biases = false;           // of query, key and value, or of all where layerNorms; else they may be there or not
+    bool headNorms = false;        // of query and key heads
+    bool postNorms = false;        // of what attention and feed forward part add
+    bool fusedHeads = false;       // query, key and value are one tensor
+    bool gated = true;             // the feed forward part multiplies two matrices' products
+    bool fusedGate = false;        // they are one tensor, the gate first
+    Activation activation = Activation::Silu;
+    bool scaledEmbedding = false; // by the root of the width
+    long widthScaledLayers = 0;   // a model of so many layers scales attention by width / heads, not the heads' size
+    double attentionCap = 0, logitCap = 0; // soft caps where the metadata give none; 0: none, whatever they give
+    bool capsLogits = false;               // where the metadata ask for it
+    long window = 0, windowPeriod = 0;     // where the metadata give none; period 0: no window, whatever they give
+    double localBase = 0; // of rotary positions in blocks with a window, where the metadata give none; 0: as the others
+    bool needsExperts = false, mayHaveExperts = false;
+    bool sharedExpert = false;
+    bool normsExperts = true; // the weights of the experts used add up to 1
+};
+
 // A family of transformers.
 struct Architecture {
     std::string_view name;                         // "llama": general.architecture in GGUF
     std::span<const std::string_view> huggingFace; // config.json architectures: "LlamaForCausalLM"
     std::span<const TensorRole> tensors;
     // Throws Error, naming the key of config.json that is missing or makes no sense.
-    Description (*describe)(const Config& config);
+    Description (*describe)(const Config& config); // null: only GGUF files of this family can be read
+    Computation computation;
 };
 
 std::span<const Architecture* const> architectures();

@@ -36,6 +36,10 @@ Description describe(const Config& config)
 
 // Gemma and CodeGemma.
 extern const Architecture gemma;
-constinit const Architecture gemma {"gemma", kHuggingFace, kTensors, describe};
+constinit const Architecture gemma {.name = "gemma",
+                                    .huggingFace = kHuggingFace,
+                                    .tensors = kTensors,
+                                    .describe = describe,
+                                    .computation = {.activation = Activation::Gelu, .scaledEmbedding = true}};
 
 } // namespace quern

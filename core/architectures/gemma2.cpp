@@ -44,6 +44,17 @@ Description describe(const Config& config)
 
 // Gemma 2.
 extern const Architecture gemma2;
-constinit const Architecture gemma2 {"gemma2", kHuggingFace, kTensors, describe};
+constinit const Architecture gemma2 {.name = "gemma2",
+                                     .huggingFace = kHuggingFace,
+                                     .tensors = kTensors,
+                                     .describe = describe,
+                                     .computation = {.postNorms = true,
+                                                     .activation = Activation::Gelu,
+                                                     .scaledEmbedding = true,
+                                                     .widthScaledLayers = 46,
+                                                     .attentionCap = 50,
+                                                     .logitCap = 30,
+                                                     .window = 4096,
+                                                     .windowPeriod = 2}};
 
 } // namespace quern

@@ -80,6 +80,17 @@ Description describe(const Config& config)
 
 // Gemma 3, the text part of the models that also see included.
 extern const Architecture gemma3;
-constinit const Architecture gemma3 {"gemma3", kHuggingFace, kTensors, describe};
+constinit const Architecture gemma3 {.name = "gemma3",
+                                     .huggingFace = kHuggingFace,
+                                     .tensors = kTensors,
+                                     .describe = describe,
+                                     .computation = {.headNorms = true,
+                                                     .postNorms = true,
+                                                     .activation = Activation::Gelu,
+                                                     .scaledEmbedding = true,
+                                                     .widthScaledLayers = 62,
+                                                     .capsLogits = true,
+                                                     .windowPeriod = 6,
+                                                     .localBase = 10000}};
 
 } // namespace quern

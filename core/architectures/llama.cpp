@@ -59,6 +59,10 @@ Description describe(const Config& config)
 
 // Llama 1 to 3, Mistral, SmolLM and all that share their layout.
 extern const Architecture llama;
-constinit const Architecture llama {"llama", kHuggingFace, kTensors, describe};
+constinit const Architecture llama {.name = "llama",
+                                    .huggingFace = kHuggingFace,
+                                    .tensors = kTensors,
+                                    .describe = describe,
+                                    .computation = {.halves = false, .mayHaveExperts = true}};
 
 } // namespace quern

@@ -88,6 +88,10 @@ Description describe(const Config& config)
 
 // Phi 3 and 4. Query, key and value are one tensor, gate and up another, in GGUF as in Hugging Face.
 extern const Architecture phi3;
-constinit const Architecture phi3 {"phi3", kHuggingFace, kTensors, describe};
+constinit const Architecture phi3 {.name = "phi3",
+                                   .huggingFace = kHuggingFace,
+                                   .tensors = kTensors,
+                                   .describe = describe,
+                                   .computation = {.fusedHeads = true, .fusedGate = true}};
 
 } // namespace quern

@@ -39,6 +39,10 @@ Description describe(const Config& config)
 
 // Qwen 2 and 2.5.
 extern const Architecture qwen2;
-constinit const Architecture qwen2 {"qwen2", kHuggingFace, kTensors, describe};
+constinit const Architecture qwen2 {.name = "qwen2",
+                                    .huggingFace = kHuggingFace,
+                                    .tensors = kTensors,
+                                    .describe = describe,
+                                    .computation = {.biases = true}};
 
 } // namespace quern

@@ -38,6 +38,10 @@ Description describe(const Config& config)
 
 // Qwen 3, without experts.
 extern const Architecture qwen3;
-constinit const Architecture qwen3 {"qwen3", kHuggingFace, kTensors, describe};
+constinit const Architecture qwen3 {.name = "qwen3",
+                                    .huggingFace = kHuggingFace,
+                                    .tensors = kTensors,
+                                    .describe = describe,
+                                    .computation = {.headNorms = true}};
 
 } // namespace quern

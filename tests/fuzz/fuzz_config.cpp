@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const quern::Config config = quern::Config::fromJson(text, "config.json");
         for (const quern::Architecture* architecture : quern::architectures())
             try {
-                static_cast<void>(architecture->describe(config));
+                if (architecture->describe)
+                    static_cast<void>(architecture->describe(config));
             } catch (const quern::Error&) {
                 continue; // the next family may like it
             }
