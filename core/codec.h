@@ -91,19 +91,4 @@ inline void setNibble(std::uint8_t* bytes, int i, int value)
     setBits(bytes[i % 16], i / 16 * 4, 15, value);
 }
 
-// Packs v + zero of 32 values so. Fifth bits are left to the caller.
-inline void packNibbles(std::uint8_t* bytes, const std::int8_t* v, int zero)
-{
-    for (int i = 0; i < 16; ++i)
-        bytes[i] = static_cast<std::uint8_t>(((v[i] + zero) & 15) | ((v[i + 16] + zero) & 15) << 4);
-}
-
-inline std::uint32_t fifthBits(const std::int8_t* v, int zero)
-{
-    std::uint32_t bits = 0;
-    for (int i = 0; i < 32; ++i)
-        bits |= static_cast<std::uint32_t>((v[i] + zero) >> 4 & 1) << i;
-    return bits;
-}
-
 } // namespace quern

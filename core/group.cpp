@@ -21,25 +21,12 @@ bool hasLevels(const Choice& choice)
     return !copies(choice) && choice.format->group == 1 && choice.format->place && !choice.format->floating();
 }
 
-// As previews do: weights that are no finite numbers count as 0.
-SlabInput slabInput(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
-{
-    const Range range = rangeFor(*choice.format, tensor, progress);
-    return {.tensor = tensor,
-            .choice = choice,
-            .stored = *choice.format,
-            .stats = stats,
-            .low = range.low,
-            .high = range.high,
-            .zeroNonFinite = true};
-}
-
 // Calls use(number, slab, its rows) for slabs in any order, on all cores.
 template <typename Use>
 void forSlabs(const Tensor& tensor, const Choice& choice, const InputStats* stats, const std::vector<Slab>& all,
               Progress& progress, const Use& use)
 {
-    const SlabInput in = slabInput(tensor, choice, stats, progress);
+    const SlabInput in = previewInput(tensor, choice, stats, progress);
     std::atomic<std::size_t> finished = 0;
     parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
         const auto s = static_cast<std::size_t>(i);
@@ -105,25 +92,6 @@ private:
     std::size_t m_levels = 0; // of any group that has more than one: all have as many
     std::vector<std::byte> m_block;
 };
-
-void count(const Matrix& values, Histogram& into)
-{
-    for (const float x : values.reshaped<Eigen::RowMajor>()) {
-        if (x < into.low)
-            ++into.below;
-        else if (x > into.high)
-            ++into.above;
-        else if (!into.counts.empty())
-            ++into.counts[into.bin(x)];
-    }
-}
-
-void add(Histogram& total, const Histogram& part)
-{
-    std::ranges::transform(total.counts, part.counts, total.counts.begin(), std::plus());
-    total.below += part.below;
-    total.above += part.above;
-}
 
 // Sum over groups of (mean squared error / step^2), and how many groups had a step.
 struct ErrorPerStep {
@@ -202,12 +170,13 @@ QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, cons
     forSlabs(tensor, choice, stats, all, progress, [&](std::size_t s, const Slab& slab, const SlabResult& result) {
         std::vector<Histogram> counted = empty;
         for (Histogram& histogram : counted)
-            count(result.decoded, histogram);
+            for (const float x : result.decoded.reshaped<Eigen::RowMajor>())
+                histogram.add(x);
         if (Steps steps(*choice.format, tensor.cols()); hasLevels(choice))
             errors[s].add(result, steps, groupSize(*choice.format, tensor.cols()));
         const std::lock_guard lock(counting);
         for (std::size_t h = 0; h < counted.size(); ++h)
-            add(sample.histograms[h], counted[h]);
+            sample.histograms[h].merge(counted[h]);
         sample.rows += slab.rows;
     });
     ErrorPerStep error;

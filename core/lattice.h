@@ -1,5 +1,8 @@
 #pragma once
 
+#include "core/blockformat.h"
+#include "core/stored.h"
+
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -37,6 +40,31 @@ void putSigned(float* x, float scale, const CodeVector<Length>& vector, int sign
         const float magnitude = scale * static_cast<float>(vector[k]);
         x[k] = (signs >> k & 1) != 0 ? -magnitude : magnitude;
     }
+}
+
+// Formats of such vectors: a Block holds 256 weights, has no alignment and decodes them by decode(float* x).
+constexpr int kLatticeValues = 256;
+
+template <typename Block>
+void decodeLattice(const BlockFormat&, const std::byte* blocks, std::span<float> x)
+{
+    static_assert(alignof(Block) == 1);
+    const auto* block = reinterpret_cast<const Block*>(blocks);
+    for (std::size_t c = 0; c < x.size(); c += kLatticeValues, ++block)
+        block->decode(x.data() + c);
+}
+
+template <typename Block, int Length>
+constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, int scaled, bool needsImportance = true)
+{
+    return {.name = name,
+            .id = id,
+            .values = kLatticeValues,
+            .bytes = sizeof(Block),
+            .group = Length,
+            .scaled = scaled,
+            .needsImportance = needsImportance,
+            .decode = decodeLattice<Block>};
 }
 
 } // namespace quern

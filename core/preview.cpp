@@ -6,19 +6,6 @@
 namespace quern {
 namespace {
 
-// Previews never refuse: weights that are no finite numbers count as 0.
-SlabInput previewInput(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
-{
-    const Range range = rangeFor(*choice.format, tensor, progress);
-    return {.tensor = tensor,
-            .choice = choice,
-            .stored = *choice.format,
-            .stats = stats,
-            .low = range.low,
-            .high = range.high,
-            .zeroNonFinite = true};
-}
-
 Choice complete(const Tensor& tensor, Choice choice)
 {
     if (!choice.quantizer)

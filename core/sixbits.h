@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/codec.h"
+#include "core/fit.h"
 
 namespace quern {
 
@@ -22,6 +22,26 @@ struct SixBits {
             setBits(bytes[g - 4], 6, 3, scale >> 4);
             setBits(bytes[g], 6, 3, minimum >> 4);
         }
+    }
+};
+
+// What Q4_K and Q5_K have in common: 8 groups of 32 weights.     x = d * s * q - dmin * m,  s and m in [0, 63].
+struct SixBitGrids {
+    Half d, dmin;
+    SixBits scales;
+
+    Grid grid(int g) const
+    {
+        return {d * static_cast<float>(scales.scale(g)), -(dmin * static_cast<float>(scales.minimum(g)))};
+    }
+    // For codes in [0, top].
+    void fit(const Sample& sample, int top)
+    {
+        const GridSet best = fitGrids(sample, 32, top, 63);
+        d = best.d;
+        dmin = best.dmin;
+        for (std::size_t g = 0; g < 8; ++g)
+            scales.set(static_cast<int>(g), best.scale[g], best.minimum[g]);
     }
 };
 

@@ -194,6 +194,18 @@ Range rangeFor(const BlockFormat& format, const Tensor& tensor, Progress& progre
     return range;
 }
 
+SlabInput previewInput(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
+{
+    const Range range = rangeFor(*choice.format, tensor, progress);
+    return {.tensor = tensor,
+            .choice = choice,
+            .stored = *choice.format,
+            .stats = stats,
+            .low = range.low,
+            .high = range.high,
+            .zeroNonFinite = true};
+}
+
 TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& sink, Progress& progress)
 {
     const auto start = std::chrono::steady_clock::now();

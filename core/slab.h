@@ -37,6 +37,9 @@ struct Range {
 };
 Range rangeFor(const BlockFormat& format, const Tensor& tensor, Progress& progress);
 
+// For previews, which never refuse: the choice's own format, and weights that are no finite numbers count as 0.
+SlabInput previewInput(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress);
+
 // Receives a tensor's bytes: offset from the tensor's start. Called from several threads, in any order.
 using Sink = std::function<void(std::uint64_t offset, std::span<const std::byte> bytes)>;
 

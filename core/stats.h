@@ -3,6 +3,7 @@
 #include "core/progress.h"
 #include "core/tensor.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace quern {
@@ -12,7 +13,23 @@ struct Histogram {
     std::vector<std::uint64_t> counts;  // per bin: [edge, next edge), the last one closed; one bin where low = high
     std::uint64_t below = 0, above = 0; // finite values outside [low, high]: the tails, never dropped
 
-    std::size_t bin(double value) const; // value in [low, high]
+    std::size_t bin(double value) const // value in [low, high]
+    {
+        if (!(high > low))
+            return 0;
+        const auto n = static_cast<double>(counts.size());
+        return std::min(counts.size() - 1, static_cast<std::size_t>((value - low) / (high - low) * n));
+    }
+    void add(double value, std::uint64_t count = 1)
+    {
+        if (value < low)
+            below += count;
+        else if (value > high)
+            above += count;
+        else if (!counts.empty())
+            counts[bin(value)] += count;
+    }
+    void merge(const Histogram& part); // of the same edges
 };
 
 // An input channel (column) and the largest magnitude among its weights.

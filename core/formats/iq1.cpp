@@ -1,14 +1,11 @@
-#include "core/blockformat.h"
 #include "core/formats/iq1grid.h"
 #include "core/lattice.h"
-#include "core/stored.h"
 
 // IQ1_S, IQ1_M: 256 weights in vectors of eight.     x = d * (2 s + 1) * (v + delta),  v of a codebook of 2048 vectors
 // from {-1, 0, 1}^8, delta = 1/8 or -1/8, s in [0, 7].     1.5625 and 1.75 bits per weight.
 namespace quern {
 namespace {
 
-constexpr int kValues = 256;
 constexpr auto kGrid = spread<8>(kIq1, 2, std::array<std::int8_t, 3> {-1, 0, 1});
 
 void put(float* x, float scale, int index, bool below)
@@ -61,31 +58,10 @@ struct M {
 };
 static_assert(sizeof(M) == 56);
 
-template <typename Block>
-void decode(const BlockFormat&, const std::byte* blocks, std::span<float> x)
-{
-    const auto* block = reinterpret_cast<const Block*>(blocks);
-    for (std::size_t c = 0; c < x.size(); c += kValues, ++block)
-        block->decode(x.data() + c);
-}
-
-template <typename Block>
-constexpr BlockFormat format(std::string_view name, std::uint32_t id, int scaled)
-{
-    return {.name = name,
-            .id = id,
-            .values = kValues,
-            .bytes = sizeof(Block),
-            .group = 8,
-            .scaled = scaled,
-            .needsImportance = true,
-            .decode = decode<Block>};
-}
-
 } // namespace
 
 extern const BlockFormat iq1_s, iq1_m;
-constinit const BlockFormat iq1_s = format<S>("IQ1_S", 19, 32);
-constinit const BlockFormat iq1_m = format<M>("IQ1_M", 29, 16);
+constinit const BlockFormat iq1_s = latticeFormat<S, 8>("IQ1_S", 19, 32);
+constinit const BlockFormat iq1_m = latticeFormat<M, 8>("IQ1_M", 29, 16);
 
 } // namespace quern

@@ -1,14 +1,11 @@
-#include "core/blockformat.h"
 #include "core/formats/iq2grid.h"
 #include "core/lattice.h"
-#include "core/stored.h"
 
 // IQ2_XXS, IQ2_XS, IQ2_S: 256 weights in vectors of eight.     x = d * (1/2 + s) / 4 * sign * magnitude, s in [0, 15],
 // magnitudes of a codebook of 256, 512, 1024 vectors from {8, 25, 43}^8.     2.0625, 2.3125, 2.5625 bits per weight.
 namespace quern {
 namespace {
 
-constexpr int kValues = 256;
 constexpr std::array<std::int8_t, 3> kLevels {8, 25, 43};
 constexpr auto kGridXxs = spread<8>(kIq2xxs, 2, kLevels);
 constexpr auto kGridXs = spread<8>(kIq2xs, 2, kLevels);
@@ -75,32 +72,11 @@ struct S {
 };
 static_assert(sizeof(S) == 82);
 
-template <typename Block>
-void decode(const BlockFormat&, const std::byte* blocks, std::span<float> x)
-{
-    const auto* block = reinterpret_cast<const Block*>(blocks);
-    for (std::size_t c = 0; c < x.size(); c += kValues, ++block)
-        block->decode(x.data() + c);
-}
-
-template <typename Block>
-constexpr BlockFormat format(std::string_view name, std::uint32_t id, int scaled)
-{
-    return {.name = name,
-            .id = id,
-            .values = kValues,
-            .bytes = sizeof(Block),
-            .group = 8,
-            .scaled = scaled,
-            .needsImportance = true,
-            .decode = decode<Block>};
-}
-
 } // namespace
 
 extern const BlockFormat iq2_xxs, iq2_xs, iq2_s;
-constinit const BlockFormat iq2_xxs = format<Xxs>("IQ2_XXS", 16, 32);
-constinit const BlockFormat iq2_xs = format<Xs>("IQ2_XS", 17, 16);
-constinit const BlockFormat iq2_s = format<S>("IQ2_S", 22, 16);
+constinit const BlockFormat iq2_xxs = latticeFormat<Xxs, 8>("IQ2_XXS", 16, 32);
+constinit const BlockFormat iq2_xs = latticeFormat<Xs, 8>("IQ2_XS", 17, 16);
+constinit const BlockFormat iq2_s = latticeFormat<S, 8>("IQ2_S", 22, 16);
 
 } // namespace quern

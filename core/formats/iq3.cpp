@@ -1,7 +1,5 @@
-#include "core/blockformat.h"
 #include "core/formats/iq3grid.h"
 #include "core/lattice.h"
-#include "core/stored.h"
 
 // IQ3_XXS: 256 weights in vectors of four.     x = d * (1/2 + s) / 2 * sign * magnitude, s in [0, 15], magnitudes of a
 // codebook of 256 vectors.     3.0625 bits per weight.
@@ -9,7 +7,6 @@
 namespace quern {
 namespace {
 
-constexpr int kValues = 256;
 constexpr auto kGridXxs = spread<4>(kIq3xxs, 3, std::array<std::int8_t, 8> {4, 12, 20, 28, 36, 44, 52, 62});
 constexpr auto kGridS = spread<4>(kIq3s, 3, std::array<std::int8_t, 8> {1, 3, 5, 7, 9, 11, 13, 15});
 
@@ -50,26 +47,10 @@ struct S {
 };
 static_assert(sizeof(S) == 110);
 
-template <typename Block>
-void decode(const BlockFormat&, const std::byte* blocks, std::span<float> x)
-{
-    const auto* block = reinterpret_cast<const Block*>(blocks);
-    for (std::size_t c = 0; c < x.size(); c += kValues, ++block)
-        block->decode(x.data() + c);
-}
-
 } // namespace
 
 extern const BlockFormat iq3_xxs, iq3_s;
-constinit const BlockFormat iq3_xxs {.name = "IQ3_XXS",
-                                     .id = 18,
-                                     .values = kValues,
-                                     .bytes = sizeof(Xxs),
-                                     .group = 4,
-                                     .scaled = 32,
-                                     .needsImportance = true,
-                                     .decode = decode<Xxs>};
-constinit const BlockFormat iq3_s {
-    .name = "IQ3_S", .id = 21, .values = kValues, .bytes = sizeof(S), .group = 4, .scaled = 32, .decode = decode<S>};
+constinit const BlockFormat iq3_xxs = latticeFormat<Xxs, 4>("IQ3_XXS", 18, 32);
+constinit const BlockFormat iq3_s = latticeFormat<S, 4>("IQ3_S", 21, 32, false);
 
 } // namespace quern

@@ -1,4 +1,3 @@
-#include "core/fit.h"
 #include "core/sixbits.h"
 
 // Q4_K: 256 weights in 8 groups.     x = d * s * q - dmin * m,  q in [0, 15], s and m in [0, 63].     4.5 bits per
@@ -7,17 +6,13 @@ namespace quern {
 namespace {
 
 struct Block {
-    Half d, dmin;
-    SixBits scales;
+    SixBitGrids grids;
     std::uint8_t codes[128];
 
     static constexpr int kValues = 256, kGroup = 32;
     static constexpr bool kOffset = true;
 
-    Grid grid(int g) const
-    {
-        return {d * static_cast<float>(scales.scale(g)), -(dmin * static_cast<float>(scales.minimum(g)))};
-    }
+    Grid grid(int g) const { return grids.grid(g); }
     void unpack(std::int8_t* v) const
     {
         for (int part = 0; part < 4; ++part)
@@ -28,14 +23,7 @@ struct Block {
     }
     void set(int i, int v) { setBits(codes[i / 64 * 32 + i % 32], i % 64 / 32 * 4, 15, v); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
-    void fit(const Sample& sample)
-    {
-        const GridSet best = fitGrids(sample, kGroup, 15, 63);
-        d = best.d;
-        dmin = best.dmin;
-        for (std::size_t g = 0; g < 8; ++g)
-            scales.set(static_cast<int>(g), best.scale[g], best.minimum[g]);
-    }
+    void fit(const Sample& sample) { grids.fit(sample, 15); }
 };
 static_assert(sizeof(Block) == 144);
 

@@ -1,4 +1,3 @@
-#include "core/fit.h"
 #include "core/sixbits.h"
 
 // Q5_K: 256 weights in 8 groups.     x = d * s * q - dmin * m,  q in [0, 31], s and m in [0, 63].     5.5 bits per
@@ -7,18 +6,14 @@ namespace quern {
 namespace {
 
 struct Block {
-    Half d, dmin;
-    SixBits scales;
+    SixBitGrids grids;
     std::uint8_t high[32];
     std::uint8_t codes[128];
 
     static constexpr int kValues = 256, kGroup = 32;
     static constexpr bool kOffset = true;
 
-    Grid grid(int g) const
-    {
-        return {d * static_cast<float>(scales.scale(g)), -(dmin * static_cast<float>(scales.minimum(g)))};
-    }
+    Grid grid(int g) const { return grids.grid(g); }
     void unpack(std::int8_t* v) const
     {
         for (int part = 0; part < 8; ++part)
@@ -33,14 +28,7 @@ struct Block {
         setBits(high[i % 32], i / 32, 1, v >> 4);
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 31)); }
-    void fit(const Sample& sample)
-    {
-        const GridSet best = fitGrids(sample, kGroup, 31, 63);
-        d = best.d;
-        dmin = best.dmin;
-        for (std::size_t g = 0; g < 8; ++g)
-            scales.set(static_cast<int>(g), best.scale[g], best.minimum[g]);
-    }
+    void fit(const Sample& sample) { grids.fit(sample, 31); }
 };
 static_assert(sizeof(Block) == 176);
 
