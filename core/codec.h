@@ -75,6 +75,22 @@ void placeCode(const BlockFormat&, std::byte* bytes, int first, std::span<float>
     x[0] = pointOf<Block>(grid, value);
 }
 
+// The entry of a format of such blocks. Blocks that can set() a code can also place one.
+template <typename Block>
+constexpr BlockFormat formatOf(std::string_view name, std::uint32_t id, decltype(BlockFormat::encode) encode = nullptr)
+{
+    BlockFormat format {.name = name,
+                        .id = id,
+                        .values = Block::kValues,
+                        .bytes = sizeof(Block),
+                        .scaled = Block::kGroup < Block::kValues ? Block::kGroup : 0,
+                        .encode = encode,
+                        .decode = decodeBlocks<Block>};
+    if constexpr (requires(Block block) { block.set(0, 0); })
+        format.place = placeCode<Block>;
+    return format;
+}
+
 // Codes lie at both ends of a byte in many formats: value i of 32 in nibble i / 16 of byte i % 16.
 inline int nibble(const std::uint8_t* bytes, int i)
 {

@@ -28,12 +28,6 @@ static_assert(sizeof(Block) == 18);
 } // namespace
 
 extern const BlockFormat iq4_nl;
-constinit const BlockFormat iq4_nl {.name = "IQ4_NL",
-                                    .id = 20,
-                                    .values = Block::kValues,
-                                    .bytes = sizeof(Block),
-                                    .encode = encodeBlocks<Block>,
-                                    .decode = decodeBlocks<Block>,
-                                    .place = placeCode<Block>};
+constinit const BlockFormat iq4_nl = formatOf<Block>("IQ4_NL", 20, encodeBlocks<Block>);
 
 } // namespace quern

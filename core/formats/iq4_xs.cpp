@@ -45,13 +45,6 @@ static_assert(sizeof(Block) == 136);
 } // namespace
 
 extern const BlockFormat iq4_xs;
-constinit const BlockFormat iq4_xs {.name = "IQ4_XS",
-                                    .id = 23,
-                                    .values = Block::kValues,
-                                    .bytes = sizeof(Block),
-                                    .scaled = 32,
-                                    .encode = encodeBlocks<Block>,
-                                    .decode = decodeBlocks<Block>,
-                                    .place = placeCode<Block>};
+constinit const BlockFormat iq4_xs = formatOf<Block>("IQ4_XS", 23, encodeBlocks<Block>);
 
 } // namespace quern

@@ -29,7 +29,6 @@ static_assert(sizeof(Block) == 17);
 } // namespace
 
 extern const BlockFormat mxfp4;
-constinit const BlockFormat mxfp4 {
-    .name = "MXFP4", .id = 39, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat mxfp4 = formatOf<Block>("MXFP4", 39);
 
 } // namespace quern

@@ -36,11 +36,6 @@ static_assert(sizeof(Block) == 36);
 } // namespace
 
 extern const BlockFormat nvfp4;
-constinit const BlockFormat nvfp4 {.name = "NVFP4",
-                                   .id = 40,
-                                   .values = Block::kValues,
-                                   .bytes = sizeof(Block),
-                                   .scaled = 16,
-                                   .decode = decodeBlocks<Block>};
+constinit const BlockFormat nvfp4 = formatOf<Block>("NVFP4", 40);
 
 } // namespace quern

@@ -24,7 +24,6 @@ static_assert(sizeof(Block) == 18);
 } // namespace
 
 extern const BlockFormat q1_0;
-constinit const BlockFormat q1_0 {
-    .name = "Q1_0", .id = 41, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q1_0 = formatOf<Block>("Q1_0", 41);
 
 } // namespace quern

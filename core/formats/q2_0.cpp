@@ -24,7 +24,6 @@ static_assert(sizeof(Block) == 18);
 } // namespace
 
 extern const BlockFormat q2_0;
-constinit const BlockFormat q2_0 {
-    .name = "Q2_0", .id = 42, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q2_0 = formatOf<Block>("Q2_0", 42);
 
 } // namespace quern

@@ -40,13 +40,6 @@ static_assert(sizeof(Block) == 84);
 } // namespace
 
 extern const BlockFormat q2_k;
-constinit const BlockFormat q2_k {.name = "Q2_K",
-                                  .id = 10,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .scaled = 16,
-                                  .encode = encodeBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q2_k = formatOf<Block>("Q2_K", 10, encodeBlocks<Block>);
 
 } // namespace quern

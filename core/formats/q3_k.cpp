@@ -49,13 +49,6 @@ static_assert(sizeof(Block) == 110);
 } // namespace
 
 extern const BlockFormat q3_k;
-constinit const BlockFormat q3_k {.name = "Q3_K",
-                                  .id = 11,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .scaled = 16,
-                                  .encode = encodeBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q3_k = formatOf<Block>("Q3_K", 11, encodeBlocks<Block>);
 
 } // namespace quern

@@ -10,12 +10,6 @@ static_assert(sizeof(Block) == 18);
 } // namespace
 
 extern const BlockFormat q4_0;
-constinit const BlockFormat q4_0 {.name = "Q4_0",
-                                  .id = 2,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .encode = encodeSmallBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q4_0 = formatOf<Block>("Q4_0", 2, encodeSmallBlocks<Block>);
 
 } // namespace quern

@@ -10,12 +10,6 @@ static_assert(sizeof(Block) == 20);
 } // namespace
 
 extern const BlockFormat q4_1;
-constinit const BlockFormat q4_1 {.name = "Q4_1",
-                                  .id = 3,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .encode = encodeSmallBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q4_1 = formatOf<Block>("Q4_1", 3, encodeSmallBlocks<Block>);
 
 } // namespace quern

@@ -30,13 +30,6 @@ static_assert(sizeof(Block) == 144);
 } // namespace
 
 extern const BlockFormat q4_k;
-constinit const BlockFormat q4_k {.name = "Q4_K",
-                                  .id = 12,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .scaled = 32,
-                                  .encode = encodeBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q4_k = formatOf<Block>("Q4_K", 12, encodeBlocks<Block>);
 
 } // namespace quern

@@ -10,12 +10,6 @@ static_assert(sizeof(Block) == 22);
 } // namespace
 
 extern const BlockFormat q5_0;
-constinit const BlockFormat q5_0 {.name = "Q5_0",
-                                  .id = 6,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .encode = encodeSmallBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q5_0 = formatOf<Block>("Q5_0", 6, encodeSmallBlocks<Block>);
 
 } // namespace quern

@@ -10,12 +10,6 @@ static_assert(sizeof(Block) == 24);
 } // namespace
 
 extern const BlockFormat q5_1;
-constinit const BlockFormat q5_1 {.name = "Q5_1",
-                                  .id = 7,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .encode = encodeSmallBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q5_1 = formatOf<Block>("Q5_1", 7, encodeSmallBlocks<Block>);
 
 } // namespace quern

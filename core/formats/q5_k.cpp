@@ -35,13 +35,6 @@ static_assert(sizeof(Block) == 176);
 } // namespace
 
 extern const BlockFormat q5_k;
-constinit const BlockFormat q5_k {.name = "Q5_K",
-                                  .id = 13,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .scaled = 32,
-                                  .encode = encodeBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q5_k = formatOf<Block>("Q5_K", 13, encodeBlocks<Block>);
 
 } // namespace quern

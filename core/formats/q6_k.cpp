@@ -45,13 +45,6 @@ static_assert(sizeof(Block) == 210);
 } // namespace
 
 extern const BlockFormat q6_k;
-constinit const BlockFormat q6_k {.name = "Q6_K",
-                                  .id = 14,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .scaled = 16,
-                                  .encode = encodeBlocks<Block>,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q6_k = formatOf<Block>("Q6_K", 14, encodeBlocks<Block>);
 
 } // namespace quern

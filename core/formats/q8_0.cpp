@@ -39,12 +39,6 @@ void encode(const BlockFormat&, std::span<const float> x, const Fit&, std::byte*
 } // namespace
 
 extern const BlockFormat q8_0;
-constinit const BlockFormat q8_0 {.name = "Q8_0",
-                                  .id = 8,
-                                  .values = Block::kValues,
-                                  .bytes = sizeof(Block),
-                                  .encode = encode,
-                                  .decode = decodeBlocks<Block>,
-                                  .place = placeCode<Block>};
+constinit const BlockFormat q8_0 = formatOf<Block>("Q8_0", 8, encode);
 
 } // namespace quern

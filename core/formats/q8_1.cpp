@@ -20,7 +20,6 @@ static_assert(sizeof(Block) == 36);
 } // namespace
 
 extern const BlockFormat q8_1;
-constinit const BlockFormat q8_1 {
-    .name = "Q8_1", .id = 9, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q8_1 = formatOf<Block>("Q8_1", 9);
 
 } // namespace quern

@@ -21,7 +21,6 @@ static_assert(sizeof(Block) == 292);
 } // namespace
 
 extern const BlockFormat q8_k;
-constinit const BlockFormat q8_k {
-    .name = "Q8_K", .id = 15, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat q8_k = formatOf<Block>("Q8_K", 15);
 
 } // namespace quern

@@ -37,7 +37,6 @@ static_assert(sizeof(Block) == 54);
 } // namespace
 
 extern const BlockFormat tq1_0;
-constinit const BlockFormat tq1_0 {
-    .name = "TQ1_0", .id = 34, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat tq1_0 = formatOf<Block>("TQ1_0", 34);
 
 } // namespace quern

@@ -25,7 +25,6 @@ static_assert(sizeof(Block) == 66);
 } // namespace
 
 extern const BlockFormat tq2_0;
-constinit const BlockFormat tq2_0 {
-    .name = "TQ2_0", .id = 35, .values = Block::kValues, .bytes = sizeof(Block), .decode = decodeBlocks<Block>};
+constinit const BlockFormat tq2_0 = formatOf<Block>("TQ2_0", 35);
 
 } // namespace quern
