@@ -1,15 +1,13 @@
 #pragma once
 
 #include "core/gguf.h"
-
-#include <QString>
+#include "tests/core/testfiles.h"
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <random>
 
-// A small model of everything GGUF can hold, and what tests of files share.
+// A small model of everything GGUF can hold.
 namespace sample {
 
 namespace fs = std::filesystem;
@@ -80,26 +78,12 @@ inline Model model()
     return model;
 }
 
-inline std::string contents(const fs::path& path)
+// Writes a model and returns where to.
+inline fs::path written(const Model& model, const fs::path& path)
 {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
-inline void put(const fs::path& path, std::string_view bytes)
-{
-    std::ofstream(path, std::ios::binary) << bytes;
-}
-
-template <typename Work>
-QString complaint(Work work)
-{
-    try {
-        work();
-        return {};
-    } catch (const Error& error) {
-        return error.what();
-    }
+    NoProgress progress;
+    writeModel(model, path, true, progress);
+    return path;
 }
 
 inline bool sameBytes(const Tensor& a, const Tensor& b)
@@ -119,9 +103,7 @@ inline void writePart(const Model& whole, const fs::path& path, std::uint16_t nu
     for (std::size_t i = 0; i < whole.tensors.size(); ++i)
         if (i % count == number)
             part.tensors.push_back(whole.tensors[i]);
-    NoProgress progress;
-    writeModel(part, path.parent_path() / "part", true, progress);
-    fs::rename(path.parent_path() / "part", path);
+    fs::rename(written(part, path.parent_path() / "part"), path);
 }
 
 } // namespace sample

@@ -3,21 +3,20 @@
 
 #include "core/modelmaker.h"
 #include "core/preset.h"
+#include "tests/core/testfiles.h"
 
 #include <QDir>
 #include <QFile>
 #include <QProcess>
-#include <QTemporaryDir>
 #include <QTest>
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <sys/mount.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
 using namespace quern;
+using testfiles::complaint, testfiles::contents, testfiles::Mount;
 
 namespace {
 
@@ -70,34 +69,18 @@ void run(const Model& model, const fs::path& target, const char* format = "Q8_0"
     exportModel(model, resolve(recipe(format), model, nullptr), nullptr, target, options, progress);
 }
 
-std::string contents(const fs::path& path)
-{
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
-template <typename Work>
-QString complaint(Work work)
-{
-    try {
-        work();
-        return {};
-    } catch (const Error& error) {
-        return error.what();
-    }
-}
-
 } // namespace
 
 class TestExport : public QObject {
     Q_OBJECT
 
-    std::unique_ptr<QTemporaryDir> m_temporary;
-    fs::path m_folder, m_target;
+    testfiles::FreshFolder m_folder;
+    fs::path m_target;
 
     QStringList names() const
     {
-        QStringList all = QDir(QString::fromStdString(m_folder.string())).entryList(QDir::Files | QDir::Hidden);
+        QStringList all = QDir(QString::fromStdString(static_cast<const fs::path&>(m_folder).string()))
+                              .entryList(QDir::Files | QDir::Hidden);
         return all;
     }
 
@@ -123,8 +106,7 @@ private slots:
 
 void TestExport::init()
 {
-    m_temporary = std::make_unique<QTemporaryDir>();
-    m_folder = m_temporary->path().toStdString();
+    m_folder.renew();
     m_target = m_folder / "out.gguf";
 }
 
@@ -273,13 +255,12 @@ void TestExport::fullDiskLeavesNothing()
 {
     const fs::path disk = m_folder / "disk";
     fs::create_directory(disk);
-    if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=100k") != 0)
+    const Mount mounted(disk, 0, "size=100k");
+    if (!mounted)
         QSKIP("Mounting a small file system needs rights that this user lacks.");
     const QString said = complaint([&] { run(sample(), disk / "out.gguf"); });
-    const bool empty = fs::is_empty(disk);
-    umount2(disk.c_str(), MNT_DETACH);
     QVERIFY2(said.contains("free") || said.contains("full"), qPrintable(said));
-    QVERIFY(empty);
+    QVERIFY(fs::is_empty(disk));
 }
 
 void TestExport::refusesToReplaceTheSourceUnlessTold()

@@ -6,15 +6,13 @@
 #include <QJsonDocument>
 #include <QJsonObject>
 #include <QProcess>
-#include <QTemporaryDir>
 #include <QTest>
 
 #include <cstring>
-#include <memory>
 
 namespace fs = std::filesystem;
 using namespace quern;
-using sample::complaint, sample::contents, sample::put, sample::sameBytes;
+using sample::sameBytes, testfiles::complaint, testfiles::contents, testfiles::put;
 
 namespace {
 
@@ -32,15 +30,12 @@ private:
 class GgufTest final : public QObject {
     Q_OBJECT
 
-    std::unique_ptr<QTemporaryDir> m_temporary;
-    fs::path m_folder;
+    testfiles::FreshFolder m_folder;
     NoProgress m_progress;
 
-    fs::path written(const Model& model, const char* name = "model.gguf")
+    fs::path written(const Model& model, const char* name = "model.gguf") const
     {
-        const fs::path path = m_folder / name;
-        writeModel(model, path, true, m_progress);
-        return path;
+        return sample::written(model, m_folder / name);
     }
 
 private slots:
@@ -64,8 +59,7 @@ private slots:
 
 void GgufTest::init()
 {
-    m_temporary = std::make_unique<QTemporaryDir>();
-    m_folder = m_temporary->path().toStdString();
+    m_folder.renew();
 }
 
 void GgufTest::readsWhatItWrote()
@@ -292,7 +286,7 @@ void GgufTest::leavesNothingWhenCancelled()
     Stops stops;
     QVERIFY_EXCEPTION_THROWN(writeModel(sample::model(), m_folder / "model.gguf", true, stops), Cancelled);
     QVERIFY(contents(m_folder / "model.gguf") == "old");
-    QCOMPARE(std::distance(fs::directory_iterator(m_folder), {}), std::ptrdiff_t(1));
+    QCOMPARE(m_folder.entries(), 1L);
 }
 
 void GgufTest::leavesNothingWhenTheSourceShrinks()
@@ -301,7 +295,7 @@ void GgufTest::leavesNothingWhenTheSourceShrinks()
     fs::resize_file(m_folder / "source.gguf", model.fileBytes / 2);
     const QString said = complaint([&] { writeModel(model, m_folder / "model.gguf", false, m_progress); });
     QVERIFY2(said.contains("source.gguf"), qPrintable(said));
-    QCOMPARE(std::distance(fs::directory_iterator(m_folder), {}), std::ptrdiff_t(1));
+    QCOMPARE(m_folder.entries(), 1L);
 }
 
 void GgufTest::hashesTheHeader()

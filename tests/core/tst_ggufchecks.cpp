@@ -1,14 +1,12 @@
 #include "tests/core/samplemodel.h"
 
-#include <QTemporaryDir>
 #include <QTest>
 
 #include <cstring>
-#include <memory>
 
 namespace fs = std::filesystem;
 using namespace quern;
-using sample::complaint, sample::contents, sample::sameBytes, sample::writePart;
+using sample::sameBytes, sample::writePart, testfiles::complaint, testfiles::contents;
 
 using Change = void (*)(Model&);
 Q_DECLARE_METATYPE(Change)
@@ -17,15 +15,12 @@ Q_DECLARE_METATYPE(Change)
 class GgufChecksTest final : public QObject {
     Q_OBJECT
 
-    std::unique_ptr<QTemporaryDir> m_temporary;
-    fs::path m_folder;
+    testfiles::FreshFolder m_folder;
     NoProgress m_progress;
 
-    fs::path written(const Model& model, const char* name = "model.gguf")
+    fs::path written(const Model& model, const char* name = "model.gguf") const
     {
-        const fs::path path = m_folder / name;
-        writeModel(model, path, true, m_progress);
-        return path;
+        return sample::written(model, m_folder / name);
     }
 
 private slots:
@@ -46,8 +41,7 @@ private slots:
 
 void GgufChecksTest::init()
 {
-    m_temporary = std::make_unique<QTemporaryDir>();
-    m_folder = m_temporary->path().toStdString();
+    m_folder.renew();
 }
 
 void GgufChecksTest::survivesEveryCut()

@@ -1,7 +1,6 @@
 #include "core/calibration.h"
 #include "tests/core/samplemodel.h"
 
-#include <QTemporaryDir>
 #include <QTest>
 
 #include <cstring>
@@ -9,7 +8,7 @@
 
 namespace fs = std::filesystem;
 using namespace quern;
-using sample::complaint;
+using testfiles::complaint;
 
 namespace {
 
@@ -66,15 +65,9 @@ Model imatrix()
 class ImatrixTest final : public QObject {
     Q_OBJECT
 
-    QTemporaryDir m_folder;
-    NoProgress m_progress;
+    testfiles::FreshFolder m_folder;
 
-    fs::path written(const Model& model)
-    {
-        const fs::path path = fs::path(m_folder.path().toStdString()) / "imatrix.gguf";
-        writeModel(model, path, true, m_progress);
-        return path;
-    }
+    fs::path written(const Model& model) { return sample::written(model, m_folder / "imatrix.gguf"); }
 
 private slots:
     void readsGguf();

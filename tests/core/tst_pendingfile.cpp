@@ -1,72 +1,33 @@
 #include "core/gguf.h"
+#include "tests/core/testfiles.h"
 
-#include <QTemporaryDir>
 #include <QTest>
 
 #include <fstream>
-#include <memory>
 
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
 using quern::PendingFile;
+using testfiles::complaint, testfiles::contents, testfiles::Mount;
 
 namespace {
-
-std::string contents(const fs::path& path)
-{
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void put(PendingFile& file, std::uint64_t offset, std::string_view text)
 {
     file.write(offset, std::as_bytes(std::span(text)));
 }
 
-// The message of the error that `work` ends in; empty if it ends in none.
-template <typename Work>
-QString complaint(Work work)
-{
-    try {
-        work();
-        return {};
-    } catch (const quern::Error& error) {
-        return error.what();
-    }
-}
-
-// A small file system of its own, for as long as it lives. Needs the right to mount.
-class Mount {
-public:
-    Mount(fs::path folder, unsigned long flags, const char* options)
-        : m_folder(std::move(folder))
-        , m_there(mount("tmpfs", m_folder.c_str(), "tmpfs", flags, options) == 0)
-    {
-    }
-    ~Mount()
-    {
-        if (m_there)
-            umount2(m_folder.c_str(), MNT_DETACH);
-    }
-    explicit operator bool() const { return m_there; }
-
-private:
-    fs::path m_folder;
-    bool m_there;
-};
-
 } // namespace
 
 class PendingFileTest final : public QObject {
     Q_OBJECT
 
-    std::unique_ptr<QTemporaryDir> m_temporary;
-    fs::path m_folder, m_target;
+    testfiles::FreshFolder m_folder;
+    fs::path m_target;
 
-    int files() const { return static_cast<int>(std::distance(fs::directory_iterator(m_folder), {})); }
+    int files() const { return static_cast<int>(m_folder.entries()); }
 
 private slots:
     void init();
@@ -89,8 +50,7 @@ private slots:
 
 void PendingFileTest::init()
 {
-    m_temporary = std::make_unique<QTemporaryDir>();
-    m_folder = m_temporary->path().toStdString();
+    m_folder.renew();
     m_target = m_folder / "model.gguf";
 }
 

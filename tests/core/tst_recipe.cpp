@@ -3,23 +3,14 @@
 #include "core/quantize.h"
 
 #include "core/modelmaker.h"
+#include "tests/core/testfiles.h"
 
 #include <QTest>
 
 using namespace quern;
+using testfiles::complaint;
 
 namespace {
-
-template <typename Work>
-QString complaint(Work work)
-{
-    try {
-        work();
-        return "no complaint";
-    } catch (const Error& error) {
-        return error.what();
-    }
-}
 
 const BlockFormat* unwritable()
 {
@@ -118,10 +109,12 @@ void TestRecipe::survivesHostilePatterns()
     for (int i = 0; i < 400; ++i)
         stars += "*a";
     QVERIFY(!Pattern(stars + 'b').matches(name));
-    const QString said = complaint([&] { Pattern("/(a+)+b/").matches(name); });
-    QVERIFY2(said == "no complaint" || said.contains("(a+)+b"), qPrintable(said));
     QVERIFY(complaint([&] { Pattern("/(a|aa)+[bc]/").matches(name); }).contains("simpler"));
-    QVERIFY(complaint([&] { Pattern("/(?R)?a(?R)?b/").matches(name); }) != "");
+    for (const char* pattern : {"/(a+)+b/", "/(?R)?a(?R)?b/"}) { // found to be impossible soon, or given up
+        bool matched = true;
+        const QString said = complaint([&] { matched = Pattern(pattern).matches(name); });
+        QVERIFY2(said.isEmpty() ? !matched : said.contains("simpler") && said.contains(pattern), qPrintable(said));
+    }
     QVERIFY(
         complaint([&] { Pattern('/' + std::string(400, '(') + std::string(400, ')') + '/'); }).contains("expression"));
 }

@@ -1,14 +1,11 @@
 #include "core/safetensors.h"
 #include "tests/core/samplemodel.h"
 
-#include <QTemporaryDir>
 #include <QTest>
-
-#include <memory>
 
 namespace fs = std::filesystem;
 using namespace quern;
-using sample::complaint, sample::put;
+using testfiles::complaint, testfiles::put;
 
 namespace {
 
@@ -49,8 +46,7 @@ constexpr std::string_view kUnknown = R"({"architectures": ["UnknownForCausalLM"
 class SafetensorsTest final : public QObject {
     Q_OBJECT
 
-    std::unique_ptr<QTemporaryDir> m_temporary;
-    fs::path m_folder;
+    testfiles::FreshFolder m_folder;
 
     void index(std::string_view map) const
     {
@@ -81,8 +77,7 @@ private slots:
 
 void SafetensorsTest::init()
 {
-    m_temporary = std::make_unique<QTemporaryDir>();
-    m_folder = m_temporary->path().toStdString();
+    m_folder.renew();
 }
 
 void SafetensorsTest::readsEveryTypeWhereverItLies_data()
