@@ -13,7 +13,7 @@ namespace quern {
 // bytes.
 class ScorePairs {
 public:
-    // table: outlives this. Throws Error if a byte can be written neither as a token of its own nor as unknown.
+    // table: outlives this. Bytes that are no tokens are written as the unknown one.
     explicit ScorePairs(const TokenTable& table);
 
     // text: less than 4 GiB, spaces already written as kSpace; need not be UTF-8.

@@ -28,7 +28,7 @@ struct Class {
     std::string_view members; // within brackets
 };
 
-// Each kind's byte of the outline, and its ASCII characters. (llama.cpp does not count '~' among the symbols.)
+// Each kind's byte of the outline, and its ASCII characters.
 constexpr std::array kClasses {
     Class {R"(\p{L})",
            "\x81"
@@ -48,7 +48,7 @@ constexpr std::array kClasses {
            R"(!-#%-*,-/:;?@\[\\\]_{})"},
     Class {R"(\p{S})",
            "\x85"
-           R"($+<=>\^`|)"},
+           R"($+<=>\^`|~)"},
     Class {R"(\p{A})", "\x8F"},
 };
 static_assert(outlineByte(CharacterKind::Letter) == '\x81' && outlineByte(CharacterKind::Symbol) == '\x85');

@@ -123,6 +123,19 @@ double surprise(std::span<const float> logits, std::int32_t token)
     return -(logits[static_cast<std::size_t>(token)] - largest - std::log(sum));
 }
 
+// option: set to true.
+std::unique_ptr<Model, void (*)(Model*)> load(const std::string& path, std::size_t option)
+{
+    const Api& llama = api();
+    Params params;
+    llama.modelDefaults(&params);
+    params.set(option, true);
+    std::unique_ptr<Model, void (*)(Model*)> model(llama.load(path.c_str(), params), llama.freeModel);
+    if (!model)
+        fail("llama.cpp cannot load " + path + '.');
+    return model;
+}
+
 void refuseUnknown(std::span<const std::int32_t> tokens, std::size_t vocabulary)
 {
     for (const std::int32_t token : tokens)
@@ -145,14 +158,12 @@ Llama::Llama(std::unique_ptr<Model, void (*)(Model*)> model, const RunOptions& o
 
 Llama Llama::open(const std::string& path, const RunOptions& options)
 {
-    const Api& llama = api();
-    Params params;
-    llama.modelDefaults(&params);
-    params.set(kCheckTensors, true);
-    std::unique_ptr<Model, void (*)(Model*)> model(llama.load(path.c_str(), params), llama.freeModel);
-    if (!model)
-        fail("llama.cpp cannot load " + path + '.');
-    return {std::move(model), options};
+    return {load(path, kCheckTensors), options};
+}
+
+Llama Llama::openTokenizer(const std::string& path)
+{
+    return {load(path, kVocabularyOnly), {}};
 }
 
 std::size_t Llama::vocabulary() const
@@ -160,14 +171,14 @@ std::size_t Llama::vocabulary() const
     return static_cast<std::size_t>(api().tokens(api().vocabulary(m_model.get())));
 }
 
-Tokens Llama::tokenize(std::string_view text, bool addSpecial) const
+Tokens Llama::tokenize(std::string_view text, bool addSpecial, bool parseSpecial) const
 {
     const Vocabulary* vocabulary = api().vocabulary(m_model.get());
     const auto length = static_cast<std::int32_t>(text.size());
     Tokens tokens(text.size() + 2); // at most one a byte, and BOS and EOS; yet a leading space may come on top
     const auto run = [&] {
         return api().tokenize(vocabulary, text.data(), length, tokens.data(), static_cast<std::int32_t>(tokens.size()),
-                              addSpecial, false);
+                              addSpecial, parseSpecial);
     };
     std::int32_t count = run();
     if (count < 0) {
@@ -180,21 +191,28 @@ Tokens Llama::tokenize(std::string_view text, bool addSpecial) const
     return tokens;
 }
 
+std::string Llama::piece(std::int32_t token, bool special) const
+{
+    refuseUnknown({&token, 1}, vocabulary());
+    const Vocabulary* vocabulary = api().vocabulary(m_model.get());
+    std::string text(256, '\0');
+    const auto run = [&] {
+        return api().piece(vocabulary, token, text.data(), static_cast<std::int32_t>(text.size()), 0, special);
+    };
+    std::int32_t length = run();
+    if (length < 0) {
+        text.resize(static_cast<std::size_t>(-length));
+        length = run();
+    }
+    text.resize(static_cast<std::size_t>(std::max(length, 0)));
+    return text;
+}
+
 std::string Llama::detokenize(std::span<const std::int32_t> tokens) const
 {
-    refuseUnknown(tokens, vocabulary());
-    const Vocabulary* vocabulary = api().vocabulary(m_model.get());
     std::string text;
-    std::vector<char> piece(256);
-    for (const std::int32_t token : tokens) {
-        std::int32_t length
-            = api().piece(vocabulary, token, piece.data(), static_cast<std::int32_t>(piece.size()), 0, false);
-        if (length < 0) {
-            piece.resize(static_cast<std::size_t>(-length));
-            length = api().piece(vocabulary, token, piece.data(), static_cast<std::int32_t>(piece.size()), 0, false);
-        }
-        text.append(piece.data(), static_cast<std::size_t>(std::max(length, 0)));
-    }
+    for (const std::int32_t token : tokens)
+        text += piece(token, false);
     return text;
 }
 

@@ -38,12 +38,14 @@ public:
     static const std::string& reason();
 
     static Llama open(const std::string& path, const RunOptions& options = {});
+    static Llama openTokenizer(const std::string& path); // reads no weights; the file may have none
 
     std::size_t vocabulary() const; // number of tokens
 
-    // addSpecial: with BOS and EOS, if the file says that the model wants them.
-    // Special tokens that are spelled out in the text are read as plain text.
-    Tokens tokenize(std::string_view text, bool addSpecial) const;
+    // addSpecial: with BOS and EOS, if the file says that the model wants them. parseSpecial: control tokens that are
+    // spelled out in the text are those tokens, else plain text.
+    Tokens tokenize(std::string_view text, bool addSpecial, bool parseSpecial = false) const;
+    std::string piece(std::int32_t token, bool special) const;          // without special, special tokens give nothing
     std::string detokenize(std::span<const std::int32_t> tokens) const; // special tokens give nothing
 
     // The text of at most count tokens after the prompt, each the most likely one; ends early where the model ends.

@@ -36,7 +36,8 @@ struct Params {
 };
 
 // llama_model_params
-constexpr std::size_t kCheckTensors = 73; // bool: refuse weights that are no finite numbers
+constexpr std::size_t kVocabularyOnly = 72; // bool: read no weights
+constexpr std::size_t kCheckTensors = 73;   // bool: refuse weights that are no finite numbers
 
 // llama_context_params
 constexpr std::size_t kContext = 0;         // uint32: positions, all sequences together
