@@ -1,4 +1,4 @@
-#include "core/calibration.h"
+#include "core/calibrationfile.h"
 #include "core/gguf.h"
 #include "core/ggufreader.h"
 #include "core/mappedfile.h"
@@ -15,17 +15,17 @@ namespace quern {
 namespace {
 
 using gguf::Reader;
-
-constexpr std::string_view kSums = ".in_sum2";
-constexpr std::string_view kCounts = ".counts";
+using namespace calibrationfile;
 
 bool isMagnitude(double value)
 {
     return std::isfinite(value) && value >= 0.0;
 }
 
-// Floats of a tensor or of a legacy entry; the first that is no magnitude is an error.
-std::vector<float> magnitudes(std::span<const std::byte> bytes, std::string_view name, std::string_view source)
+} // namespace
+
+std::vector<float> calibrationfile::magnitudes(std::span<const std::byte> bytes, std::string_view name,
+                                               std::string_view source)
 {
     std::vector<float> values(bytes.size() / sizeof(float));
     if (!values.empty())
@@ -36,6 +36,8 @@ std::vector<float> magnitudes(std::span<const std::byte> bytes, std::string_view
                  source, i, name, static_cast<double>(values[i]));
     return values;
 }
+
+namespace {
 
 InputStats statsOf(const Tensor& sums, const Tensor* counts, std::string_view source)
 {
@@ -60,10 +62,12 @@ void addTexts(Calibration& calibration, const Metadata& metadata)
     const auto* array = value ? std::get_if<MetaArray>(value) : nullptr;
     if (const auto* names = array ? std::get_if<std::vector<std::string>>(array) : nullptr)
         calibration.datasets = *names;
-    calibration.chunks = metadata.integer("imatrix.chunk_count").value_or(0);
+    calibration.chunks = std::max<long>(0, metadata.integer("imatrix.chunk_count").value_or(0));
+    calibration.context = std::max<long>(0, metadata.integer("imatrix.chunk_size").value_or(0));
 }
 
-Calibration fromGguf(std::span<const std::byte> file, std::string_view source)
+Calibration fromGguf(std::span<const std::byte> file, const std::shared_ptr<const Storage>& storage,
+                     std::string_view source)
 {
     const gguf::Directory directory = gguf::directory(file, source);
     std::unordered_map<std::string_view, const Tensor*> byName;
@@ -82,6 +86,7 @@ Calibration fromGguf(std::span<const std::byte> file, std::string_view source)
                         "%1 is a GGUF file, but no importance matrix: none of its tensors is named \"....in_sum2\"."),
              source);
     addTexts(calibration, directory.metadata);
+    readExtras(calibration, directory, storage, source);
     return calibration;
 }
 
@@ -141,18 +146,24 @@ Calibration fromLegacy(std::span<const std::byte> file, std::string_view source)
     return calibration;
 }
 
+Calibration fromBytes(std::span<const std::byte> file, const std::shared_ptr<const Storage>& storage,
+                      std::string_view source)
+{
+    const bool isGguf = file.size() >= 4 && std::memcmp(file.data(), "GGUF", 4) == 0;
+    return isGguf ? fromGguf(file, storage, source) : fromLegacy(file, source);
+}
+
 } // namespace
 
 Calibration imatrixFromBytes(std::span<const std::byte> file, std::string_view source)
 {
-    const bool isGguf = file.size() >= 4 && std::memcmp(file.data(), "GGUF", 4) == 0;
-    return isGguf ? fromGguf(file, source) : fromLegacy(file, source);
+    return fromBytes(file, nullptr, source);
 }
 
 Calibration readImatrix(const std::filesystem::path& path)
 {
     const auto file = MappedFile::open(path);
-    Calibration calibration = imatrixFromBytes(file->bytes(), path.string());
+    Calibration calibration = fromBytes(file->bytes(), file, path.string());
     file->check();
     calibration.path = path;
     return calibration;

@@ -1,0 +1,176 @@
+#include "core/inputsums.h"
+
+#include "core/error.h"
+#include "core/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+
+namespace quern {
+namespace {
+
+constexpr long kNarrowest = 64; // columns of a strip
+
+std::vector<LogHistogram> emptyHistograms()
+{
+    LogHistogram empty;
+    empty.counts.resize(LogHistogram::kBins);
+    return std::vector<LogHistogram>(kCountedParts, empty);
+}
+
+LogHistogram sum(const std::vector<LogHistogram>& parts)
+{
+    LogHistogram all;
+    for (const LogHistogram& part : parts)
+        all.merge(part);
+    return all;
+}
+
+// Counts n values; whether all are finite.
+bool counted(const float* x, long n, std::vector<std::uint64_t>& counts)
+{
+    std::uint32_t largest = 0;
+    for (long i = 0; i < n; ++i)
+        largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFFU);
+    for (long i = 0; i < n; ++i)
+        ++counts[LogHistogram::bin(x[i])];
+    return largest < 0x7F800000U;
+}
+
+[[noreturn]] void failNotFinite(const char* text, const std::string& name, const Eigen::Ref<const Matrix>& x)
+{
+    for (long t = 0; t < x.rows(); ++t)
+        for (long i = 0; i < x.cols(); ++i)
+            if (!std::isfinite(x(t, i)))
+                fail(text, name, i, static_cast<double>(x(t, i)));
+    assert(false);
+    std::abort();
+}
+
+template <typename T>
+void roundToFloats(T& values)
+{
+    values = values.template cast<float>().template cast<double>().eval();
+}
+
+} // namespace
+
+InputSums::InputSums(std::string name, long matrices, long cols, bool hessians)
+    : m_name(std::move(name))
+    , m_largest(Matrix::Zero(matrices, cols))
+    , m_squares(Eigen::MatrixXd::Zero(matrices, cols))
+    , m_magnitudes(Eigen::MatrixXd::Zero(matrices, cols))
+    , m_counts(static_cast<std::size_t>(matrices))
+    , m_histograms(emptyHistograms())
+    , m_wantsHessians(hessians)
+    , m_products(static_cast<std::size_t>(matrices))
+{
+}
+
+std::uint64_t InputSums::bytes(long matrices, long cols, bool hessians)
+{
+    const auto values = static_cast<std::uint64_t>(matrices) * static_cast<std::uint64_t>(cols);
+    // The sums, and the rounded ones beside them.
+    const std::uint64_t sums = 2 * values * (2 * sizeof(double) + sizeof(float));
+    const std::uint64_t histograms = 2 * kCountedParts * LogHistogram::kBins * sizeof(std::uint64_t);
+    return sums + histograms + (hessians ? static_cast<std::uint64_t>(matrices) * ProductSum::bytes(cols) : 0);
+}
+
+void InputSums::addStrip(long part, long matrix, const Eigen::Ref<const Matrix>& x)
+{
+    const long width = std::max(kNarrowest, (x.cols() + kCountedParts - 1) / kCountedParts), first = part * width;
+    const long n = std::min(width, x.cols() - first);
+    if (n <= 0)
+        return;
+    double* squares = m_squares.row(matrix).data() + first;
+    double* magnitudes = m_magnitudes.row(matrix).data() + first;
+    float* largest = m_largest.row(matrix).data() + first;
+    bool finite = true;
+    for (long t = 0; t < x.rows(); ++t) {
+        const float* values = x.row(t).data() + first;
+        for (long i = 0; i < n; ++i) {
+            const float magnitude = std::abs(values[i]);
+            const double wide = magnitude;
+            squares[i] += wide * wide;
+            magnitudes[i] += wide;
+            largest[i] = std::max(largest[i], magnitude);
+        }
+        finite &= counted(values, n, m_histograms[static_cast<std::size_t>(part)].counts);
+    }
+    if (!finite)
+        failNotFinite(QUERN_TEXT("core",
+                                 "An input of %1 in column %2 is %3: the model does not compute finite numbers on this "
+                                 "text. Its weights may be damaged, or too large for floats."),
+                      m_name, x);
+}
+
+void InputSums::add(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress)
+{
+    assert(x.cols() == m_squares.cols());
+    if (x.rows() == 0)
+        return;
+    parallelFor(kCountedParts, progress, [&](long part) { addStrip(part, matrix, x); });
+    m_counts[static_cast<std::size_t>(matrix)] += static_cast<double>(x.rows());
+    if (!m_wantsHessians)
+        return;
+    auto& products = m_products[static_cast<std::size_t>(matrix)];
+    if (!products)
+        products.emplace(x.cols());
+    products->add(x, progress);
+}
+
+double InputSums::count() const
+{
+    return std::accumulate(m_counts.begin(), m_counts.end(), 0.0);
+}
+
+InputStats InputSums::finished(Progress& progress)
+{
+    InputStats stats;
+    for (std::size_t i = 0; m_wantsHessians && i < m_products.size(); ++i) {
+        std::optional<ProductSum>& products = m_products[i];
+        stats.hessians.push_back(products ? std::make_shared<const Hessian>(products->mean(progress)) : nullptr);
+        products.reset();
+    }
+    stats.sumSquares = m_squares;
+    stats.sumMagnitudes = m_magnitudes;
+    roundToFloats(stats.sumSquares);
+    roundToFloats(stats.sumMagnitudes);
+    stats.maxMagnitudes = std::move(m_largest);
+    for (const double n : m_counts)
+        stats.counts.push_back(static_cast<double>(static_cast<float>(n)));
+    stats.inputs = sum(m_histograms);
+    return stats;
+}
+
+OutputCounts::OutputCounts(std::string name)
+    : m_name(std::move(name))
+    , m_histograms(emptyHistograms())
+{
+}
+
+void OutputCounts::add(const Eigen::Ref<const Matrix>& y, Progress& progress)
+{
+    const long step = (y.rows() + kCountedParts - 1) / kCountedParts;
+    std::atomic<bool> finite = true;
+    parallelFor(kCountedParts, progress, [&](long part) {
+        for (long t = part * step; t < std::min((part + 1) * step, y.rows()); ++t)
+            if (!counted(y.row(t).data(), y.cols(), m_histograms[static_cast<std::size_t>(part)].counts))
+                finite = false;
+    });
+    if (!finite)
+        failNotFinite(QUERN_TEXT("core",
+                                 "An output of %1 in row %2 is %3: the model does not compute finite numbers on this "
+                                 "text. Its weights may be damaged, or too large for floats."),
+                      m_name, y);
+}
+
+LogHistogram OutputCounts::finished() const
+{
+    return sum(m_histograms);
+}
+
+} // namespace quern
