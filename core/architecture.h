@@ -83,11 +83,12 @@ struct Computation {
 
 // A family of transformers.
 struct Architecture {
-    std::string_view name;                         // "llama": general.architecture in GGUF
-    std::span<const std::string_view> huggingFace; // config.json architectures: "LlamaForCausalLM"
+    std::string_view name; // "llama": general.architecture in GGUF
+    std::span<const std::string_view>
+        huggingFace; // config.json architectures: "LlamaForCausalLM"; empty: only GGUF files can be read
     std::span<const TensorRole> tensors;
     // Throws Error, naming the key of config.json that is missing or makes no sense.
-    Description (*describe)(const Config& config); // null: only GGUF files of this family can be read
+    Description (*describe)(const Config& config); // null where huggingFace is empty
     Computation computation;
 };
 

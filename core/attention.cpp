@@ -34,23 +34,22 @@ PackedHead packedHead(const Heads& heads, const Sizes& sizes, long head, long to
 // exp(x[i] - largest) over [first, last), 0 elsewhere up to n, a multiple of kChunk; divided by the sum.
 void softmax(float* x, long n, long first, long last)
 {
-    std::fill(x, x + first, -INFINITY);
-    std::fill(x + last, x + n, -INFINITY);
     const long from = first / kChunk * kChunk, to = (last + kChunk - 1) / kChunk * kChunk;
+    std::fill(x + from, x + first, -INFINITY);
+    std::fill(x + last, x + to, -INFINITY);
     Chunk largest = Chunks(x + from), sums = Chunk::Zero();
     for (long i = from + kChunk; i < to; i += kChunk)
         largest = largest.max(Chunks(x + i));
     const float top = largest.maxCoeff();
-    for (long i = from; i < to; i += kChunk) {
-        Chunks chunk(x + i);
-        chunk = (chunk == -INFINITY).select(0.0F, (chunk - top).exp());
-        sums += chunk;
-    }
+    for (long i = from; i < to; i += kChunk)
+        Chunks(x + i) = (Chunk(Chunks(x + i)) - top).exp();
+    std::fill(x, x + first, 0.0F);
+    std::fill(x + last, x + n, 0.0F);
+    for (long i = from; i < to; i += kChunk)
+        sums += Chunks(x + i);
     const float scale = 1 / sums.sum();
     for (long i = from; i < to; i += kChunk)
         Chunks(x + i) *= scale;
-    std::fill(x, x + from, 0.0F);
-    std::fill(x + to, x + n, 0.0F);
 }
 
 void cap(float* x, long n, float cap)

@@ -20,6 +20,7 @@ extern const std::span<const BlockFormat> affineFormats; // ours, of b bits and 
 extern const Quantizer nearest;
 extern const Container ggufContainer, huggingFaceContainer;
 extern const Architecture llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3;
+extern const Architecture gpt2, qwen2moe, qwen3moe; // from GGUF only
 
 std::span<const BlockFormat* const> blockFormats()
 {
@@ -53,7 +54,8 @@ std::span<const Container* const> containers()
 
 std::span<const Architecture* const> architectures()
 {
-    static constexpr std::array all {&llama, &qwen2, &qwen3, &gemma, &gemma2, &gemma3, &phi3};
+    static constexpr std::array all {&llama,  &qwen2, &qwen3, &gemma,    &gemma2,
+                                     &gemma3, &phi3,  &gpt2,  &qwen2moe, &qwen3moe};
     return all;
 }
 

@@ -93,7 +93,7 @@ void runArchitectures(const Arguments& arguments, quern::Progress&)
         json["architectures"].push_back(
             {{"name", family->name},
              {"huggingface", std::vector<std::string>(family->huggingFace.begin(), family->huggingFace.end())}});
-        table.add({std::string(family->name), names});
+        table.add({std::string(family->name), names.empty() ? "none: from GGUF only" : names});
     }
     if (arguments.has("--json"))
         print(json);
@@ -121,11 +121,12 @@ const Command methodsCommand {.name = "methods",
                               .repeatable = {},
                               .run = runMethods};
 
-const Command architecturesCommand {.name = "architectures",
-                                    .positional = "",
-                                    .summary = "the families of models that Hugging Face folders may be of",
-                                    .least = 0,
-                                    .most = 0,
-                                    .options = {},
-                                    .repeatable = {},
-                                    .run = runArchitectures};
+const Command architecturesCommand {
+    .name = "architectures",
+    .positional = "",
+    .summary = "the families of models that can be run, and their classes in Hugging Face folders",
+    .least = 0,
+    .most = 0,
+    .options = {},
+    .repeatable = {},
+    .run = runArchitectures};

@@ -1,6 +1,7 @@
 #include "tests/core/forwardrun.h"
 #include "tests/core/judgeprocess.h"
 #include "tests/core/tinyfamilies.h"
+#include "tests/core/tinygguf.h"
 #include "tests/judge/llama.h"
 
 #include <QTest>
@@ -14,6 +15,8 @@ class LogitsTest final : public QObject {
 private slots:
     void equalLlamaCpps_data();
     void equalLlamaCpps();
+    void ofFamiliesFromGgufOnly_data();
+    void ofFamiliesFromGgufOnly();
     void ofTrainedModels_data();
     void ofTrainedModels();
 
@@ -76,6 +79,25 @@ void LogitsTest::equalLlamaCpps()
     judge::exportAsF32(quern::openModel(folder.written()), file);
     // ggml takes GELU from a table of half floats, which adds up over the seven blocks of gemma3.
     compare(file, 80, row == "gemma3" ? 4e-3 : 2e-3); // more tokens than the windows and the original contexts
+}
+
+void LogitsTest::ofFamiliesFromGgufOnly_data()
+{
+    QTest::addColumn<int>("index");
+    for (int i = 0; const tinygguf::Case& c : tinygguf::cases())
+        QTest::newRow(c.row) << i++;
+}
+
+void LogitsTest::ofFamiliesFromGgufOnly()
+{
+    QFETCH(int, index);
+    if (const QString absent = judge::absent(); !absent.isEmpty())
+        QSKIP(qPrintable(absent));
+    QTemporaryDir directory;
+    const std::string file = directory.path().toStdString() + "/out.gguf";
+    quern::NoProgress progress;
+    quern::writeModel(tinygguf::cases()[static_cast<std::size_t>(index)].make(), file, false, progress);
+    compare(file, 80, 2e-3);
 }
 
 void LogitsTest::ofTrainedModels_data()
