@@ -126,6 +126,21 @@ quern::Recipe recipeAt(const std::string& path)
     return quern::recipeFromJson(text.str(), path);
 }
 
+std::string textAt(const std::string& path)
+{
+    const std::filesystem::path file = path == "-" ? "/dev/stdin" : path;
+    if (std::filesystem::is_directory(file))
+        quern::fail("%1 is a folder; a text file is expected.", path);
+    std::ifstream stream(file, std::ios::binary);
+    std::string text;
+    std::vector<char> part(1 << 16);
+    while (stream.read(part.data(), static_cast<std::streamsize>(part.size())) || stream.gcount() > 0)
+        text.append(part.data(), static_cast<std::size_t>(stream.gcount()));
+    if (!stream.eof())
+        quern::fail("The text %1 cannot be read.", path);
+    return text;
+}
+
 std::string methodOf(const quern::Choice& choice)
 {
     return choice.quantizer ? std::string(choice.quantizer->name) : "copy";

@@ -44,6 +44,9 @@ std::optional<quern::Calibration> calibrationAt(const std::string& path);
 // Throws Error, e.g. if the file cannot be read.
 quern::Recipe recipeAt(const std::string& path);
 
+// The bytes of a text file, or of the standard input for "-". Throws Error if it cannot be read.
+std::string textAt(const std::string& path);
+
 // {"name","format","method",...} of every tensor of a plan.
 Json planned(const quern::Plan& plan, std::size_t i, const quern::Model& model);
 std::string methodOf(const quern::Choice& choice);

@@ -26,7 +26,7 @@ struct Outcome {
 };
 
 // Runs quern-cli to its end, without a display, where numbers are written with a comma.
-inline Outcome run(const QStringList& arguments)
+inline Outcome run(const QStringList& arguments, const QByteArray& input = {})
 {
     QProcess process;
     QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
@@ -34,6 +34,8 @@ inline Outcome run(const QStringList& arguments)
     environment.insert("LC_ALL", "de_DE.UTF-8"); // our numbers have a point all the same
     process.setProcessEnvironment(environment);
     process.start(QUERN_BIN_DIR "/quern-cli", arguments);
+    process.write(input);
+    process.closeWriteChannel();
     if (!process.waitForFinished(120'000) || process.exitStatus() != QProcess::NormalExit)
         return {};
     return {process.exitCode(), process.readAllStandardOutput(), process.readAllStandardError()};

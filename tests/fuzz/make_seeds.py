@@ -118,6 +118,24 @@ def tokenizer_seeds():
         {"type": "Digits", "individual_digits": True}]}}
 
 
+def tokens_seeds():
+    def short(value):
+        data = value.encode()
+        return bytes([len(data)]) + data
+
+    def seed(flags, split, tokens, merges, sample):
+        return (bytes([flags, split, len(tokens)]) + b"".join(bytes([kind]) + short(t) + b"\x05" for t, kind in tokens)
+                + bytes([len(merges)]) + b"".join(short(a) + short(b) for a, b in merges) + sample.encode())
+    sample = "It's 12345 words,\r\n  ab aab\u3000\u4e00\u00e9e\u0301 \U0001f600~$ <s>IT'S\n\n"
+    merges = [("a", "b"), ("\u0120", "ab"), ("1", "2"), ("I", "t")]
+    tokens = [("ab", 1), ("\u0120ab", 1), ("12", 1)]
+    for split in range(60):
+        yield f"bytes{split}", seed(2, split, tokens, merges, sample)
+    yield "special", seed(2 + 4 + 8, 0, [*tokens, ("<s>", 3), ("\n\n", 4)], merges, sample)
+    yield "pieces", seed(1 + 16, 0, [("<unk>", 2), ("<s>", 3), ("</s>", 3), ("a", 1), ("b", 1), ("ab", 1), ("\u2581a", 1),
+                                     ("\u2581", 1), ("<0x0A>", 6), ("b\u2581", 1)], [], sample)
+
+
 def recipe_seeds():
     yield "preset", {"quern_recipe": 1, "name": "mine", "preset": "Q4_K_M", "rules": []}
     yield "rules", {"quern_recipe": 1, "name": "", "rules": [
@@ -130,7 +148,7 @@ def main():
     for target, seeds, suffix in [("gguf", gguf_seeds, "gguf"), ("safetensors", safetensors_seeds, "safetensors"),
                                   ("imatrix", imatrix_seeds, "imatrix"), ("logits", logits_seeds, "kld"),
                                   ("config", config_seeds, "json"), ("tokenizer", tokenizer_seeds, "json"),
-                                  ("recipe", recipe_seeds, "json")]:
+                                  ("tokens", tokens_seeds, "bin"), ("recipe", recipe_seeds, "json")]:
         (folder / target).mkdir(parents=True, exist_ok=True)
         for name, seed in seeds():
             data = seed if isinstance(seed, bytes) else json.dumps(seed, ensure_ascii=False).encode()
