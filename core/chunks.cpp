@@ -28,4 +28,12 @@ Chunks inChunks(std::span<const int> tokens, long context, long most, std::optio
     return chunks;
 }
 
+Chunks chunksOf(const Tokenizer& tokenizer, std::string_view text, long context, long most, const Progress& progress)
+{
+    if (text.ends_with('\n'))
+        text.remove_suffix(1);
+    const std::vector<int> tokens = tokenizer.encode(text, true, false, progress);
+    return inChunks(tokens, context, most, tokenizer.addsBos() ? tokenizer.bos() : std::nullopt);
+}
+
 } // namespace quern

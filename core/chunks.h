@@ -1,8 +1,6 @@
 #pragma once
 
-#include <optional>
-#include <span>
-#include <vector>
+#include "core/tokenizer.h"
 
 namespace quern {
 
@@ -25,5 +23,8 @@ struct Chunks {
 // Cuts a text as llama.cpp's tools do: what is left at the end is not used; the first token of every chunk gives way to
 // `bos`, if the model begins texts with one. most: chunks at most; 0: all. Throws Error if there is not one chunk.
 Chunks inChunks(std::span<const int> tokens, long context, long most, std::optional<int> bos);
+
+// Of a text as files hold it: a line's end at its very end does not count. Control tokens in it are text.
+Chunks chunksOf(const Tokenizer& tokenizer, std::string_view text, long context, long most, const Progress& progress);
 
 } // namespace quern

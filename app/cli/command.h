@@ -14,5 +14,5 @@ struct Command {
     void (*run)(const Arguments& arguments, quern::Progress& progress);
 };
 
-extern const Command infoCommand, statsCommand, tokensCommand, quantizeCommand, compareCommand, recipeCommand,
-    formatsCommand, methodsCommand, architecturesCommand;
+extern const Command infoCommand, statsCommand, tokensCommand, quantizeCommand, compareCommand, evaluateCommand,
+    recipeCommand, formatsCommand, methodsCommand, architecturesCommand;
