@@ -5,8 +5,7 @@
 namespace quern::nn {
 namespace {
 
-constexpr long kQueries = 48; // worked on together
-constexpr long kChunk = 16;   // as in nn.cpp: all elements take the same instructions
+constexpr long kChunk = 16; // as in nn.cpp: all elements take the same instructions
 using Chunk = Eigen::Array<float, kChunk, 1>;
 using Chunks = Eigen::Map<Chunk>;
 

@@ -5,7 +5,7 @@
 namespace quern {
 namespace {
 
-constexpr std::int64_t kLargest = std::int64_t {1} << 31; // products of two counts stay within 64 bits
+constexpr std::int64_t kLargest = std::int64_t {1} << 30; // sums of products of two counts stay within 64 bits
 
 } // namespace
 
@@ -20,9 +20,9 @@ long FamilyKeys::integer(std::string_view key, long least, long absent) const
     if (!has(key) && absent >= least)
         return absent;
     const auto value = m_metadata.integer(demanded(key));
-    if (!value || *value < least || *value >= kLargest)
-        fail(QUERN_TEXT("core", "%1 is %2; a whole number from %3 to 2147483647 is expected. The file may be damaged."),
-             name(key), shown(key), least);
+    if (!value || *value < least || *value > kLargest)
+        fail(QUERN_TEXT("core", "%1 is %2; a whole number from %3 to %4 is expected. The file may be damaged."),
+             name(key), shown(key), least, kLargest);
     return static_cast<long>(*value);
 }
 

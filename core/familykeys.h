@@ -11,7 +11,7 @@ public:
     explicit FamilyKeys(const Model& model);
 
     bool has(std::string_view key) const { return m_metadata.find(name(key)); }
-    // From least to 2^31 - 1. absent: what holds without the key; if that is below `least`, the key must be there.
+    // From least to 2^30. absent: what holds without the key; if that is below `least`, the key must be there.
     long integer(std::string_view key, long least, long absent) const;
     double positive(std::string_view key) const; // must be there
     double number(std::string_view key, double absent) const;

@@ -57,13 +57,15 @@ std::optional<nn::Linear> linearOnUse(const std::optional<LinearTensors>& tensor
     return tensors ? std::optional(nn::linearOnUse(*tensors)) : std::nullopt;
 }
 
-// Floats that a token takes within a block, besides its hidden state.
-long floatsPerToken(const Network& network)
+// What a sequence takes within a block, at most, besides its hidden states.
+std::uint64_t activationBytes(const Network& network, long sequence)
 {
     const Sizes& s = network.sizes;
     const long heads = s.heads * (s.headSize + s.valueSize) + 2 * s.kvHeads * (s.headSize + s.valueSize);
-    const long feed = std::max({s.feedForward, s.sharedFeedForward, s.expertFeedForward});
-    return 3 * s.width + std::max(heads, 3 * feed) + s.experts;
+    const long feed = 3 * std::max({s.feedForward, s.sharedFeedForward, s.expertFeedForward});
+    const long turns = 2 * static_cast<long>(network.attention.rotation.frequencies.size());
+    const long floats = 3 * s.width + std::max(heads, feed) + 2 * (s.experts + s.expertsUsed) + turns;
+    return static_cast<std::uint64_t>(floats * sequence) * sizeof(float);
 }
 
 // One part of the tokens, whole sequences, on its way through one block.
@@ -212,21 +214,26 @@ private:
 std::uint64_t decodedBytes(const Network& network)
 {
     std::uint64_t most = 0;
+    const auto bytes
+        = [](const LinearTensors& part) { return PackedMatrix::bytes(part.weight.rows(), part.weight.cols()); };
     for (const BlockTensors& block : network.blocks) {
-        long weights = 0;
-        for (const auto* part : {&block.query, &block.key, &block.value, &block.fusedHeads, &block.gate, &block.up,
-                                 &block.down, &block.router, &block.sharedGate, &block.sharedUp, &block.sharedDown})
-            weights += *part ? (*part)->weight.count() : 0;
-        weights += block.output.weight.count();
-        most = std::max(most, static_cast<std::uint64_t>(weights) * sizeof(float));
+        std::uint64_t sum = bytes(block.output);
+        for (const auto* part :
+             {&block.query, &block.key, &block.value, &block.fusedHeads, &block.gate, &block.up, &block.down,
+              &block.router, &block.sharedRouter, &block.sharedGate, &block.sharedUp, &block.sharedDown})
+            sum += *part ? bytes(**part) : 0;
+        most = std::max(most, sum);
     }
     return most;
 }
 
 std::uint64_t workingBytes(const Network& network, long sequence)
 {
-    const auto bytes = static_cast<std::uint64_t>(floatsPerToken(network) * sequence) * sizeof(float);
-    return std::max(bytes, kActivations);
+    const Sizes& s = network.sizes;
+    const long longest = std::max({s.width, s.heads * s.valueSize, s.feedForward, s.expertFeedForward});
+    const auto scratch = static_cast<std::uint64_t>(threads()) * sizeof(float)
+        * static_cast<std::uint64_t>(std::max(nn::kQueries * sequence, 2 * PackedMatrix::panelRows() * longest));
+    return std::max(activationBytes(network, sequence), kActivations) + scratch;
 }
 
 Matrix embed(const Network& network, std::span<const int> tokens, long sequence)
@@ -288,8 +295,8 @@ void runBlock(const Network& network, const BlockWeights& weights, Matrix& hidde
               const Observer& observer, Progress& progress)
 {
     assert(sequence > 0 && hidden.rows() % sequence == 0 && hidden.cols() == network.sizes.width);
-    const auto bytes = static_cast<std::uint64_t>(floatsPerToken(network) * sequence) * sizeof(float);
-    const long step = sequence * static_cast<long>(std::max<std::uint64_t>(1, kActivations / bytes));
+    const std::uint64_t sequences = std::max<std::uint64_t>(1, kActivations / activationBytes(network, sequence));
+    const long step = sequence * static_cast<long>(sequences);
     const nn::Run run {observer, progress};
     Pass pass(network, *weights, sequence, run);
     for (long first = 0; first < hidden.rows(); first += step) {

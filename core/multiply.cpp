@@ -67,6 +67,11 @@ long PackedMatrix::panelRows()
     return kPanel;
 }
 
+std::uint64_t PackedMatrix::bytes(long rows, long cols)
+{
+    return static_cast<std::uint64_t>((rows + kPanel - 1) / kPanel * kPanel * cols) * sizeof(float);
+}
+
 void packRows(const float* w, long stride, long rows, long cols, float* panel)
 {
     using namespace Eigen::internal;

@@ -16,6 +16,7 @@ public:
     PackedMatrix(long rows, long cols);
 
     static long panelRows(); // depends on the processor the program was built for
+    static std::uint64_t bytes(long rows, long cols);
     long rows() const { return m_rows; }
     long cols() const { return m_cols; }
     long panels() const { return m_cols == 0 ? 0 : m_values.rows() / m_cols; }

@@ -160,7 +160,7 @@ void bindFeedForward(BlockTensors& block, const Tensors& tensors, const Sizes& s
     block.down = tensors.linear("ffn_down", sizes.width, sizes.feedForward, biases);
 }
 
-Attention attentionOf(const Model& model, const FamilyKeys& keys, const Network& network)
+Attention attentionOf(const FamilyKeys& keys, const Network& network)
 {
     const Computation& family = network.architecture->computation;
     const Sizes& sizes = network.sizes;
@@ -177,8 +177,6 @@ Attention attentionOf(const Model& model, const FamilyKeys& keys, const Network&
         attention.window = keys.integer("attention.sliding_window", 1, family.window);
         attention.period = keys.integer("attention.sliding_window_pattern", 0, family.windowPeriod);
     }
-    if (!family.learnedPositions)
-        readRotations(attention, model, sizes, family);
     return attention;
 }
 
@@ -245,13 +243,15 @@ Network openNetwork(const Model& model)
     const FamilyKeys keys(model);
     network.sizes = sizesOf(keys, family);
     bindOutside(network, model, keys);
-    network.attention = attentionOf(model, keys, network);
+    network.attention = attentionOf(keys, network);
     for (long i = 0; i < network.sizes.blocks; ++i) {
         const Tensors tensors(model, "blk." + std::to_string(i) + '.');
         BlockTensors& block = network.blocks.emplace_back();
         bindAttention(block, tensors, network.sizes, family);
         bindFeedForward(block, tensors, network.sizes, family);
     }
+    if (!family.learnedPositions) // now that the tensors confirm the size of a head
+        readRotations(network.attention, model, network.sizes, family);
     return network;
 }
 

@@ -202,9 +202,9 @@ Routes routes(const ConstRows& logits, long used, bool normalised)
     std::vector<int> order(static_cast<std::size_t>(logits.cols()));
     for (long t = 0; t < logits.rows(); ++t) {
         std::iota(order.begin(), order.end(), 0);
-        std::partial_sort(order.begin(), order.begin() + used, order.end(), [&](int a, int b) {
-            return logits(t, a) > logits(t, b) || (logits(t, a) == logits(t, b) && a < b);
-        });
+        const auto rank = [&](int i) { return std::isnan(logits(t, i)) ? -INFINITY : logits(t, i); };
+        std::partial_sort(order.begin(), order.begin() + used, order.end(),
+                          [&](int a, int b) { return rank(a) > rank(b) || (rank(a) == rank(b) && a < b); });
         const float largest = logits(t, order.front());
         double all = 0, chosen = 0;
         for (long i = 0; i < logits.cols(); ++i) {

@@ -54,6 +54,7 @@ void rotate(Rows x, long headSize, const Turns& turns, long sequence, Progress& 
 struct Heads {
     ConstRows query, key, value; // tokens x heads * headSize, kvHeads * headSize, kvHeads * valueSize
 };
+constexpr long kQueries = 48; // worked on together by a thread, against all keys that they see
 // Causal, grouped; of sequences side by side. Returns tokens x heads * valueSize.
 Matrix attend(const Heads& heads, const Sizes& sizes, const Attention& attention, long window, long sequence,
               Progress& progress);
