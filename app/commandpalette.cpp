@@ -2,10 +2,10 @@
 
 #include "widgets/text.h"
 
+#include <QAction>
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QListWidget>
-#include <QMenu>
 #include <QVBoxLayout>
 
 #include <algorithm>
@@ -20,24 +20,17 @@ bool containsAll(const QString& text, const QStringList& words)
     return std::ranges::all_of(words, [&](const QString& word) { return text.contains(word, Qt::CaseInsensitive); });
 }
 
-QString plain(const QAction* action)
-{
-    return action->text().remove(u'&').remove(u'…');
-}
-
 } // namespace
 
-CommandPalette::CommandPalette(Session* session, const QList<QAction*>& actions, QWidget* parent)
+CommandPalette::CommandPalette(Session* session, std::vector<MenuCommand> commands, QWidget* parent)
     : QDialog(parent)
     , m_session(session)
+    , m_commands(std::move(commands))
     , m_words(new QLineEdit(this))
     , m_found(new QListWidget(this))
 {
     setAttribute(Qt::WA_DeleteOnClose);
     setWindowTitle(tr("Go to"));
-    for (QAction* action : actions)
-        if (!action->text().isEmpty() && !action->isSeparator() && action->isVisible() && !action->menu())
-            m_actions << action;
     m_words->setPlaceholderText(tr("Tensor or action, e.g. “3 ffn_down” or “export”"));
     m_words->setAccessibleName(tr("Tensor or action"));
     m_words->installEventFilter(this);
@@ -56,22 +49,39 @@ void CommandPalette::fill(const QString& words)
 {
     m_found->clear();
     const QStringList parts = words.split(u' ', Qt::SkipEmptyParts);
-    for (QAction* action : m_actions) {
-        const QString name = plain(action);
-        if (!containsAll(name, parts) || m_found->count() >= kListed)
-            continue;
-        const QString keys = action->shortcut().toString(QKeySequence::NativeText);
-        auto* item = new QListWidgetItem(keys.isEmpty() ? name : tr("%1 (%2)").arg(name, keys), m_found);
-        item->setData(kActionRole, QVariant::fromValue<QObject*>(action));
-        if (!action->isEnabled())
-            item->setFlags(item->flags() & ~Qt::ItemIsEnabled);
-    }
-    for (int i = 0; i < m_session->tensorCount() && m_found->count() < kListed; ++i) {
-        const QString name = text(m_session->model()->tensors[static_cast<std::size_t>(i)].name);
-        if (containsAll(name, parts))
-            (new QListWidgetItem(name, m_found))->setData(kTensorRole, i);
+    if (parts.isEmpty()) { // what there is to do, then what there is to look at
+        addCommands(parts);
+        addTensors(parts);
+    } else {
+        addTensors(parts);
+        addCommands(parts);
     }
     m_found->setCurrentRow(0);
+}
+
+void CommandPalette::addTensors(const QStringList& words)
+{
+    for (int i = 0, listed = 0; i < m_session->tensorCount() && listed < kListed; ++i) {
+        const QString name = text(m_session->model()->tensors[static_cast<std::size_t>(i)].name);
+        if (!containsAll(name, words))
+            continue;
+        (new QListWidgetItem(name, m_found))->setData(kTensorRole, i);
+        ++listed;
+    }
+}
+
+void CommandPalette::addCommands(const QStringList& words)
+{
+    for (const MenuCommand& command : m_commands) {
+        if (!containsAll(command.path, words))
+            continue;
+        const QString keys = command.action->shortcut().toString(QKeySequence::NativeText);
+        auto* item
+            = new QListWidgetItem(keys.isEmpty() ? command.path : tr("%1 (%2)").arg(command.path, keys), m_found);
+        item->setData(kActionRole, QVariant::fromValue<QObject*>(command.action));
+        if (!command.action->isEnabled())
+            item->setFlags(item->flags() & ~Qt::ItemIsEnabled);
+    }
 }
 
 // Up and down move in the list while the words keep the focus.

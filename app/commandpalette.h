@@ -1,8 +1,8 @@
 #pragma once
 
+#include "app/menucommands.h"
 #include "widgets/session.h"
 
-#include <QAction>
 #include <QDialog>
 
 class QLineEdit;
@@ -13,17 +13,19 @@ class CommandPalette : public QDialog {
     Q_OBJECT
 
 public:
-    CommandPalette(Session* session, const QList<QAction*>& actions, QWidget* parent);
+    CommandPalette(Session* session, std::vector<MenuCommand> commands, QWidget* parent);
 
 protected:
     bool eventFilter(QObject* watched, QEvent* event) override;
 
 private:
     void fill(const QString& words);
+    void addTensors(const QStringList& words);
+    void addCommands(const QStringList& words);
     void run();
 
     Session* m_session;
-    QList<QAction*> m_actions;
+    std::vector<MenuCommand> m_commands;
     QLineEdit* m_words;
     QListWidget* m_found;
 };

@@ -88,9 +88,13 @@ void MainWindow::restoreLayout()
     const bool visible = std::ranges::any_of(
         screens, [&](const QScreen* screen) { return screen->availableGeometry().intersects(frameGeometry()); });
     if (!placed || !visible) {
+        constexpr QSize kUsual(1440, 900), kFrame(40, 60); // the frame is not known before the window is shown
         const QRect screen = QGuiApplication::primaryScreen()->availableGeometry();
-        resize(QSize(1440, 900).boundedTo(screen.size()));
+        const QSize room = screen.size() - kFrame;
+        resize(kUsual.boundedTo(room));
         move(screen.center() - QPoint(width(), height()) / 2);
+        if (size() != kUsual)
+            setWindowState(windowState() | Qt::WindowMaximized);
     }
     if (layout.isEmpty() || !restoreState(layout))
         arrange(Perspective::Explore);

@@ -16,6 +16,35 @@
 #include <QStyle>
 #include <QVBoxLayout>
 
+#include <algorithm>
+#include <map>
+
+namespace {
+
+// "Stored as 42 × Q4_K, 8 × Q6_K, 25 × F32.", the format with the most bytes first.
+QString formatsText(const quern::Plan& plan)
+{
+    struct Use {
+        int tensors = 0;
+        std::uint64_t bytes = 0;
+    };
+    std::map<const quern::BlockFormat*, Use> uses;
+    for (const quern::PlannedTensor& tensor : plan.tensors) {
+        ++uses[tensor.stored].tensors;
+        uses[tensor.stored].bytes += tensor.storedBytes;
+    }
+    std::vector<std::pair<const quern::BlockFormat*, Use>> order(uses.begin(), uses.end());
+    std::ranges::sort(order, [](const auto& a, const auto& b) {
+        return std::tuple(b.second.bytes, a.first->name) < std::tuple(a.second.bytes, b.first->name);
+    });
+    QStringList parts;
+    for (const auto& [format, use] : order)
+        parts << ExportDialog::tr("%1 × %2").arg(use.tensors).arg(text(format->name));
+    return ExportDialog::tr("Stored as %1.").arg(parts.join(QStringLiteral(", ")));
+}
+
+} // namespace
+
 ExportDialog::ExportDialog(const Session* session, const QString& folder, QWidget* parent)
     : QDialog(parent)
     , m_session(session)
@@ -131,6 +160,7 @@ void ExportDialog::check()
                             .arg(bytesText(plan->fileBytes),
                                  QLocale().toString(static_cast<qulonglong>(plan->fileBytes)),
                                  fixed(plan->bitsPerWeight(*model))));
+        add(Verdict::Good, formatsText(*plan));
         checkTarget();
         checkWeights();
         for (const std::string& warning : plan->warnings)
@@ -165,7 +195,7 @@ void ExportDialog::checkTarget()
     const auto free = static_cast<std::uint64_t>(std::max<qint64>(QStorageInfo(folder.filePath()).bytesAvailable(), 0));
     const std::uint64_t needed = m_session->plan()->fileBytes;
     add(free >= needed ? Verdict::Good : Verdict::Obstacle,
-        tr("%1 of disk space are free, %2 are needed.").arg(bytesText(free), bytesText(needed)));
+        tr("Disk space: %1 free, %2 needed.").arg(bytesText(free), bytesText(needed)));
 }
 
 void ExportDialog::checkWeights()
@@ -184,15 +214,15 @@ void ExportDialog::checkWeights()
         m_zero->show();
     if (nonFinite > 0)
         add(m_zero->isChecked() ? Verdict::Note : Verdict::Obstacle,
-            tr("%n weight(s) are no finite numbers, the first in %1. The model may be damaged; they can be stored as "
-               "zero.",
-               "", static_cast<int>(std::min<std::uint64_t>(nonFinite, INT_MAX)))
+            tr("Weights that are no finite numbers: %L1, the first in %2. The model may be damaged; they can be "
+               "stored as zero.")
+                .arg(nonFinite)
                 .arg(first));
     else if (unknown > 0)
         add(Verdict::Note,
-            tr("%n tensor(s) have not been examined yet; should one hold NaN or infinity, the export "
-               "stops there unless they are stored as zero.",
-               "", unknown));
+            tr("Not examined yet: %1. Should NaN or infinity turn up there, the export stops unless they are stored "
+               "as zero.")
+                .arg(tensorsText(unknown)));
     else
         add(Verdict::Good, tr("All weights are finite numbers."));
 }

@@ -10,6 +10,7 @@
 #include <QFile>
 #include <QFileDialog>
 #include <QFileInfo>
+#include <QGridLayout>
 #include <QGuiApplication>
 #include <QMessageBox>
 #include <QSaveFile>
@@ -115,6 +116,10 @@ void MainWindow::refuse(const QString& title, const QString& sentence)
     box->setTextFormat(Qt::PlainText);
     box->setInformativeText(sentence);
     box->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    // As wide as a paragraph, which a box of its own accord is not.
+    if (auto* grid = qobject_cast<QGridLayout*>(box->layout()))
+        grid->addItem(new QSpacerItem(fontMetrics().averageCharWidth() * 70, 0), grid->rowCount(), 0, 1,
+                      grid->columnCount());
     box->open();
 }
 

@@ -19,7 +19,7 @@ struct Help {
 
 } // namespace
 
-void showShortcuts(const QList<QAction*>& actions, QWidget* parent)
+void showShortcuts(const std::vector<MenuCommand>& commands, QWidget* parent)
 {
     auto* dialog = new QDialog(parent);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
@@ -29,13 +29,20 @@ void showShortcuts(const QList<QAction*>& actions, QWidget* parent)
     const auto add = [&](const QString& action, const QString& keys) {
         model->appendRow({new QStandardItem(action), new QStandardItem(keys)});
     };
-    for (const QAction* action : actions)
-        if (!action->shortcuts().isEmpty())
-            add(action->text().remove(u'&').remove(u'…'),
-                QKeySequence::listToString(action->shortcuts(), QKeySequence::NativeText));
-    add(Help::tr("Copy the selected rows of a table"),
-        QKeySequence(QKeySequence::Copy).toString(QKeySequence::NativeText));
+    for (const MenuCommand& command : commands)
+        if (!command.action->shortcuts().isEmpty())
+            add(command.path, QKeySequence::listToString(command.action->shortcuts(), QKeySequence::NativeText));
+    const QString copy = QKeySequence(QKeySequence::Copy).toString(QKeySequence::NativeText);
+    add(Help::tr("Table: copy the selected rows"), copy);
+    add(Help::tr("Plot: copy the picture"), copy);
+    add(Help::tr("Plot: export the picture"), QStringLiteral("Ctrl+Shift+P"));
+    add(Help::tr("Plot: show as table"), QStringLiteral("Ctrl+T"));
+    add(Help::tr("Plot: read the values one by one"), Help::tr("Left, Right, Page Up, Page Down"));
+    add(Help::tr("Plot: zoom, show all"), Help::tr("+, -, Home"));
+    add(Help::tr("Plot: move along"), Help::tr("Ctrl+Left, Ctrl+Right, Up, Down"));
+    add(Help::tr("Matrix: move the cross, by 16"), Help::tr("arrow keys, with Shift"));
     add(Help::tr("Overview: move between tensors"), Help::tr("arrow keys"));
+    add(Help::tr("Overview: the next worse, the next better tensor"), Help::tr("[ and ]"));
     add(Help::tr("Overview: show the tensor's matrix"), Help::tr("Enter"));
     add(Help::tr("Size and error bars: move between kinds, select one"), Help::tr("Left, Right, Enter"));
 
@@ -44,13 +51,14 @@ void showShortcuts(const QList<QAction*>& actions, QWidget* parent)
     table->setRootIsDecorated(false);
     table->sortByColumn(0, Qt::AscendingOrder);
     table->resizeColumnToContents(0);
+    table->resizeColumnToContents(1);
     table->setAccessibleName(dialog->windowTitle());
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close, dialog);
     QObject::connect(buttons, &QDialogButtonBox::rejected, dialog, &QDialog::reject);
     auto* layout = new QVBoxLayout(dialog);
     layout->addWidget(table);
     layout->addWidget(buttons);
-    dialog->resize(dialog->fontMetrics().averageCharWidth() * 80, dialog->fontMetrics().height() * 30);
+    dialog->resize(dialog->fontMetrics().averageCharWidth() * 96, dialog->fontMetrics().height() * 30);
     dialog->open();
 }
 

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <QList>
+#include "app/menucommands.h"
 
-class QAction;
 class QWidget;
 
-// A page with every shortcut of the actions, and the keys of the plots.
-void showShortcuts(const QList<QAction*>& actions, QWidget* parent);
+// A page with every shortcut of the menus, and the keys of the plots.
+void showShortcuts(const std::vector<MenuCommand>& commands, QWidget* parent);
 void showAbout(QWidget* parent);

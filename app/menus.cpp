@@ -108,7 +108,8 @@ void MainWindow::createEditMenu()
         m_modelPanel->focusFilter();
     }));
     menu->addAction(action(tr("&Go to…"), Qt::CTRL | Qt::Key_K, [this] {
-        auto* palette = new CommandPalette(&m_session, findChildren<QAction*>(), this);
+        fillRecentMenu();
+        auto* palette = new CommandPalette(&m_session, menuCommands(*menuBar()), this);
         palette->open();
     }));
 }
@@ -218,7 +219,7 @@ void MainWindow::createHelpMenu()
     QMenu* menu = menuBar()->addMenu(tr("&Help"));
     menu->addAction(action(tr("Open &demo"), {}, [this] { openDemo(); }));
     menu->addAction(action(tr("&Keyboard shortcuts"), QKeySequence::HelpContents,
-                           [this] { showShortcuts(findChildren<QAction*>(), this); }));
+                           [this] { showShortcuts(menuCommands(*menuBar()), this); }));
     menu->addSeparator();
     menu->addAction(action(tr("&About Quern"), {}, [this] { showAbout(this); }));
     menu->addAction(action(tr("About &Qt"), {}, [] { QApplication::aboutQt(); }));

@@ -89,11 +89,21 @@ QString BudgetStrip::summary() const
     return line;
 }
 
+QString BudgetStrip::errorSummary() const
+{
+    if (!m_session->plan())
+        return {};
+    if (!m_error)
+        return tr("error not measured");
+    return (m_estimated || !m_measured ? QStringLiteral("~ ") : QString())
+        + tr("relative error %1").arg(figure(*m_error));
+}
+
 void BudgetStrip::describe()
 {
     QString description = summary();
     if (m_error)
-        description += tr(", relative error %1").arg(figure(*m_error));
+        description += QStringLiteral(", ") + errorSummary();
     if (!m_shares.empty())
         description += u'\n' + tip(m_shares[static_cast<std::size_t>(m_focused)]);
     setAccessibleDescription(description);
@@ -116,7 +126,7 @@ int BudgetStrip::labelWidth() const
 
 int BudgetStrip::summaryWidth() const
 {
-    return fontMetrics().horizontalAdvance(summary()) + 16;
+    return std::max(fontMetrics().horizontalAdvance(summary()), fontMetrics().horizontalAdvance(errorSummary())) + 16;
 }
 
 BudgetStrip::Bar BudgetStrip::bar(int row) const
@@ -189,11 +199,7 @@ void BudgetStrip::paintEvent(QPaintEvent*)
 {
     QPainter painter(this);
     const QString labels[] = {tr("Size"), tr("Error")};
-    QString error = tr("error not measured");
-    if (m_error)
-        error = (m_estimated || !m_measured ? QStringLiteral("~ ") : QString())
-            + tr("relative error %1").arg(figure(*m_error));
-    const QString summaries[] = {summary(), error};
+    const QString summaries[] = {summary(), errorSummary()};
     for (const int row : {0, 1}) {
         const Bar bar = this->bar(row);
         paintBar(painter, bar);

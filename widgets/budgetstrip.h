@@ -17,6 +17,7 @@ public:
     QSize sizeHint() const override;
     QSize minimumSizeHint() const override;
     const std::vector<quern::KindShare>& shares() const { return m_shares; }
+    QString errorSummary() const;
     QString summary() const; // "3.94 GiB · 4.62 bits per weight · error 0.031"
 
 signals:

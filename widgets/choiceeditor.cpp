@@ -1,5 +1,6 @@
 #include "widgets/choiceeditor.h"
 
+#include "core/group.h"
 #include "widgets/text.h"
 
 #include <QComboBox>
@@ -68,6 +69,7 @@ ChoiceEditor::ChoiceEditor(QWidget* parent)
         tr("How the numbers are stored: one of GGUF's types, or a linear grid of any bits and group."));
     form->addRow(tr("&Format"), m_format);
     createGrid(form);
+    m_format->setToolTip(m_format->whatsThis());
     m_method->setWhatsThis(tr("How the stored value of each weight is chosen."));
     form->addRow(tr("M&ethod"), m_method);
     m_summary->setWordWrap(true);
@@ -86,8 +88,10 @@ void ChoiceEditor::createGrid(QFormLayout* form)
     m_slider->setTickPosition(QSlider::TicksBelow);
     m_slider->setTickInterval(1);
     m_slider->setAccessibleName(tr("Bits per code"));
+    m_slider->setToolTip(tr("Bits per weight of a linear grid; moving this chooses one."));
     m_bits->setRange(kLeastBits, kMostBits);
     m_bits->setAccessibleName(tr("Bits per code"));
+    m_bits->setToolTip(m_slider->toolTip());
     auto* bits = new QHBoxLayout;
     bits->addWidget(m_slider, 1);
     bits->addWidget(m_bits);
@@ -136,6 +140,7 @@ void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& t
         if (!copied && choice.format->values > 0)
             m_bits->setValue(8 * choice.format->bytes / choice.format->values);
     }
+    showGrid();
     fillGroups();
     fillMethods();
     if (choice.quantizer)
@@ -179,13 +184,35 @@ void ChoiceEditor::fillFormats()
         const quern::BlockFormat& format = *all[i];
         if (!format.encode || format.affine.bits > 0)
             continue;
-        m_format->addItem(text(format.name), static_cast<int>(i));
-        const QString bits
-            = format.values > 0 ? tr("%1 bits per weight").arg(8.0 * format.bytes / format.values) : QString();
+        const QString name = text(format.name);
+        m_format->addItem(format.values > 0 ? tr("%1: %2 bits").arg(name, fixed(8.0 * format.bytes / format.values))
+                                            : name,
+                          static_cast<int>(i));
         enable(m_format, m_format->count() - 1, format.fits(m_cols),
-               format.fits(m_cols) ? bits
+               format.fits(m_cols) ? tr("Bits per weight, scales included")
                                    : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format.values));
     }
+}
+
+// Group and zero can be set for the linear grid; a GGUF type brings its own.
+void ChoiceEditor::showGrid()
+{
+    const quern::BlockFormat* format = this->format();
+    const bool own = !linear();
+    for (QComboBox* box : {m_group, m_zero}) {
+        box->setEnabled(!own);
+        box->setToolTip(own ? tr("Part of the format. Choose the linear grid, or move the bits, to set it.")
+                            : box->whatsThis());
+        if (own)
+            box->setCurrentIndex(-1);
+    }
+    const long group = format ? quern::groupSize(*format, m_cols) : 1;
+    m_group->setPlaceholderText(group > 1 ? tr("%n weights", "", static_cast<int>(group)) : QStringLiteral("–"));
+    m_zero->setPlaceholderText(QStringLiteral("–"));
+    if (!own && m_group->currentIndex() < 0)
+        choose(m_group, kUsualGroup);
+    if (!own && m_zero->currentIndex() < 0)
+        m_zero->setCurrentIndex(0);
 }
 
 void ChoiceEditor::fillGroups()
@@ -215,7 +242,7 @@ void ChoiceEditor::fillMethods()
     }
     choose(m_method, before);
     m_method->setEnabled(format);
-    m_method->setToolTip(format ? QString() : tr("Values stored as they are need no method."));
+    m_method->setToolTip(format ? m_method->whatsThis() : tr("Values stored as they are need no method."));
 }
 
 void ChoiceEditor::fillSettings(const quern::Settings& settings)
@@ -243,6 +270,7 @@ void ChoiceEditor::fillSettings(const quern::Settings& settings)
 
 void ChoiceEditor::formatEdited()
 {
+    showGrid();
     fillGroups();
     fillMethods();
     fillSettings({});
@@ -255,6 +283,7 @@ void ChoiceEditor::gridEdited()
     if (m_showing)
         return;
     choose(m_format, kLinear);
+    showGrid();
     fillGroups();
     if (!static_cast<QStandardItemModel*>(m_group->model())->item(m_group->currentIndex())->isEnabled())
         for (int item = m_group->count() - 1; item >= 0; --item)

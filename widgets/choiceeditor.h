@@ -35,6 +35,7 @@ private:
 
     void createGrid(QFormLayout* form);
     void fillFormats();
+    void showGrid();
     void fillGroups();
     void fillMethods();
     void fillSettings(const quern::Settings& settings);

@@ -141,7 +141,9 @@ QWidget* ModelPanel::createMetadata()
     table->setModel(m_filteredMetadata);
     table->setRootIsDecorated(false);
     table->setAccessibleName(tr("Metadata"));
-    table->header()->resizeSection(MetadataModel::Key, 220);
+    table->header()->moveSection(MetadataModel::Value, MetadataModel::Type); // what one looks for first
+    table->header()->resizeSection(MetadataModel::Key, fontMetrics().averageCharWidth() * 28);
+    table->header()->resizeSection(MetadataModel::Value, fontMetrics().averageCharWidth() * 28);
     auto* layout = new QVBoxLayout(page);
     layout->setContentsMargins(4, 4, 4, 4);
     layout->addWidget(createFilter(m_filteredMetadata, tr("Filter metadata"), page));

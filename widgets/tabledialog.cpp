@@ -135,7 +135,7 @@ void showTable(const PlotTable& table, const QString& title, QWidget* parent)
     view->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
     view->horizontalHeader()->setResizeContentsPrecision(100);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Save | QDialogButtonBox::Close, dialog);
-    buttons->button(QDialogButtonBox::Save)->setText(translated("&Save as CSV..."));
+    buttons->button(QDialogButtonBox::Save)->setText(translated("&Save as CSV…"));
     auto* copy = new QShortcut(QKeySequence::Copy, view);
     QObject::connect(copy, &QShortcut::activated, view, [view] { copySelection(*view); });
     QObject::connect(buttons->button(QDialogButtonBox::Save), &QPushButton::clicked, dialog,

@@ -5,6 +5,22 @@
 
 #include <cmath>
 
+namespace {
+
+// Decimal exponents of figures written without one.
+constexpr int kLeastExponent = -4, kMostExponent = 8;
+
+QString superscript(int number)
+{
+    static const QString kDigits = QStringLiteral("⁰¹²³⁴⁵⁶⁷⁸⁹");
+    QString raised;
+    for (const QChar digit : QString::number(number))
+        raised += digit == u'-' ? QChar(u'⁻') : kDigits[digit.digitValue()];
+    return raised;
+}
+
+} // namespace
+
 QString sentence(const quern::Error& error)
 {
     const QString pattern = QCoreApplication::translate("core", error.text());
@@ -47,7 +63,17 @@ QString shapeText(const quern::Tensor& tensor)
 
 QString figure(double value, int digits)
 {
-    return std::isfinite(value) ? QLocale().toString(value, 'g', digits) : QStringLiteral("–");
+    if (!std::isfinite(value))
+        return QStringLiteral("–");
+    if (value == 0)
+        return QStringLiteral("0");
+    // The exponent after rounding: 0.09996 is 0.100 in three digits.
+    const QString rounded = QString::number(value, 'e', digits - 1);
+    const int exponent = QStringView(rounded).mid(rounded.indexOf(u'e') + 1).toInt();
+    if (exponent >= kLeastExponent && exponent <= kMostExponent)
+        return QLocale().toString(value, 'f', std::max(digits - 1 - exponent, 0));
+    return QStringLiteral("%1·10%2").arg(QLocale().toString(value / std::pow(10.0, exponent), 'f', digits - 1),
+                                         superscript(exponent));
 }
 
 QString fixed(double value, int decimals)

@@ -12,6 +12,6 @@ QString text(std::string_view utf8);            // bytes that are no UTF-8 are s
 QString tensorsText(int count);                 // "one tensor", "7 tensors"
 QString bytesText(std::uint64_t bytes);         // "3.94 GiB"
 QString shapeText(const quern::Tensor& tensor); // "11008 × 4096", outermost first
-QString figure(double value, int digits = 3);   // significant digits: "0.0912"; "–" if not finite
+QString figure(double value, int digits = 3);   // significant digits, zeros too: "0.0910"; "–" if not finite
 QString fixed(double value, int decimals = 2);  // "4.62"; "–" if not finite
 QString durationText(double seconds);           // "3 min 10 s"

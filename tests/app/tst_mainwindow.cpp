@@ -3,6 +3,7 @@
 #include "core/gguf.h"
 #include "core/modelmaker.h"
 #include "core/preset.h"
+#include "tests/strict.h"
 #include "widgets/budgetstrip.h"
 #include "widgets/infobar.h"
 #include "widgets/text.h"
@@ -75,6 +76,7 @@ void TestMainWindow::initTestCase()
 
 void TestMainWindow::init()
 {
+    strict::failOnWarnings();
     m_folder = std::make_unique<QTemporaryDir>();
     m_settings = std::make_unique<Settings>(m_folder->filePath("settings.ini"));
     m_window = std::make_unique<MainWindow>(m_settings.get());

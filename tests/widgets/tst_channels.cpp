@@ -1,4 +1,5 @@
 // The channels: the guilty input stands out, can be pointed at, and what meets it is shown.
+#include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/plot.h"
 #include "widgets/viewframe.h"
@@ -37,6 +38,7 @@ class TestChannels : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
     void drawsEveryChannelsMaximum()
     {
         Shown shown;

@@ -1,5 +1,6 @@
 // The distribution: no weight is ever hidden, tails and levels are shown.
 #include "core/rebin.h"
+#include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/viewframe.h"
 #include "widgets/views/distributionplot.h"
@@ -81,6 +82,7 @@ class TestDistribution : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
     void showsTheCentreAndCountsTheTails()
     {
         Shown shown(tailedModel());

@@ -1,3 +1,4 @@
+#include "tests/strict.h"
 #include "widgets/job.h"
 #include "widgets/jobqueue.h"
 #include "widgets/pace.h"
@@ -13,6 +14,7 @@ class TestJob : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
     void valuesArriveOnTheGuiThread();
     void errorsArrive();
     void errorsBecomeSentences();

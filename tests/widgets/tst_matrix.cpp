@@ -1,6 +1,8 @@
 // The matrix view: nothing large disappears, whatever the zoom.
+#include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/colours.h"
+#include "widgets/text.h"
 #include "widgets/viewframe.h"
 #include "widgets/views/matrixlayers.h"
 #include "widgets/views/matrixplot.h"
@@ -78,6 +80,7 @@ class TestMatrix : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
     void outlierIsVisibleAtAnyZoom_data()
     {
         QTest::addColumn<double>("share"); // of the matrix that is shown
@@ -107,6 +110,41 @@ private slots:
             for (int dx = -2; dx <= 2; ++dx)
                 near += image.pixelColor(at.toPoint() + QPoint(dx, dy)) == brightest;
         QVERIFY2(near >= 1, "something else is bright");
+    }
+
+    void sentenceCountsTheWeightsOfAPixel()
+    {
+        Shown shown(modelWithOutlier());
+        QVERIFY(shown.ready());
+        const auto* frame = qobject_cast<ViewFrame*>(shown.view.get());
+        QStringList said;
+        for (const QSize size : {QSize(600, 450), QSize(1100, 700)}) {
+            shown.view->resize(size);
+            settle(50);
+            const QRect area = shown.plot->axisRect()->rect();
+            const QString columns = figure(static_cast<double>(kCols) / area.width(), 2);
+            QVERIFY2(frame->status().contains(QStringLiteral("× %1 weights").arg(columns)),
+                     qPrintable(frame->status()));
+            said.append(frame->status());
+        }
+        QVERIFY(said[0] != said[1]);
+        shown.plot->xAxis->setRange(800, 810);
+        shown.plot->yAxis->setRange(300, 310);
+        settle(50);
+        QVERIFY2(frame->status().contains(QStringLiteral("each weight = ")), qPrintable(frame->status()));
+    }
+
+    void ticksAreWholeNumbersInTheMiddleOfTheirCells()
+    {
+        Shown shown(modelWithOutlier());
+        QVERIFY(shown.ready());
+        shown.plot->xAxis->setRange(63, 77);
+        shown.plot->replot();
+        QVERIFY(!shown.plot->xAxis->tickVector().isEmpty());
+        for (const double tick : shown.plot->xAxis->tickVector())
+            QCOMPARE(tick - std::floor(tick), 0.5);
+        for (const QString& label : shown.plot->xAxis->tickVectorLabels())
+            QVERIFY2(!label.contains(u'.'), qPrintable(label));
     }
 
     void notANumberIsMagenta()

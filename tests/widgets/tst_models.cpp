@@ -1,9 +1,11 @@
 #include "core/modelmaker.h"
 #include "core/preset.h"
 #include "core/scope.h"
+#include "tests/strict.h"
 #include "widgets/models/metadatamodel.h"
 #include "widgets/models/tensormodel.h"
 #include "widgets/table.h"
+#include "widgets/text.h"
 
 #include <QAbstractItemModelTester>
 #include <QClipboard>
@@ -15,6 +17,9 @@ class TestModels : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
+    void figuresKeepTheirDigits_data();
+    void figuresKeepTheirDigits();
     void layersStandAboveTheirTensors();
     void flatListsTensorsSideBySide();
     void cellsFollowTheSession();
@@ -56,6 +61,26 @@ QStringList names(const QModelIndexList& rows)
 }
 
 } // namespace
+
+void TestModels::figuresKeepTheirDigits_data()
+{
+    QTest::addColumn<double>("value");
+    QTest::addColumn<QString>("written");
+    QTest::newRow("zeros that say something") << 0.07 << "0.0700";
+    QTest::newRow("none") << 0.0 << "0";
+    QTest::newRow("rounded up to the next decade") << 0.09996 << "0.100";
+    QTest::newRow("whole") << 23.0 << "23.0";
+    QTest::newRow("many") << 2753.4 << "2,753";
+    QTest::newRow("tiny") << 5.526e-5 << "5.53·10⁻⁵";
+    QTest::newRow("huge, negative") << -3.0e38 << "-3.00·10³⁸";
+    QTest::newRow("not a number") << std::numeric_limits<double>::quiet_NaN() << "–";
+}
+
+void TestModels::figuresKeepTheirDigits()
+{
+    QFETCH(double, value);
+    QTEST(figure(value), "written");
+}
 
 void TestModels::layersStandAboveTheirTensors()
 {

@@ -1,5 +1,6 @@
 // The overview: every tensor in its place, its colour by the measure, its keys and clicks.
 #include "core/measure.h"
+#include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/colours.h"
 #include "widgets/views/overviewplot.h"
@@ -74,6 +75,7 @@ class TestOverview : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
     void placesTensorsByLayerAndKind()
     {
         const auto layout = overviewLayout(*smallModel(3), false);
@@ -174,6 +176,84 @@ private slots:
         quern::Recipe preset {.name = "p", .preset = quern::findPreset("Q4_K_M"), .rules = {plain.rules[1]}};
         QVERIFY(overridden(preset, "blk.0.attn_q.weight"));
         QVERIFY(!overridden(preset, "blk.1.attn_q.weight"));
+    }
+
+    void barSpansWhatIsUsual_data()
+    {
+        QTest::addColumn<std::vector<double>>("values");
+        QTest::addColumn<bool>("logarithmic");
+        QTest::addColumn<double>("low");
+        QTest::addColumn<double>("high");
+        QTest::addColumn<bool>("below");
+        QTest::addColumn<bool>("above");
+        const std::vector<double> usual {1, 2, 3, 4, 5, 6, 7, 8};
+        const auto with = [&](double value) {
+            std::vector<double> all = usual;
+            all.insert(all.begin(), value);
+            return all;
+        };
+        constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+        QTest::newRow("all of them") << usual << false << 1.0 << 8.0 << false << false;
+        QTest::newRow("one far above") << with(1000) << false << 1.0 << 8.0 << false << true;
+        QTest::newRow("one far below") << with(-1000) << false << 1.0 << 8.0 << true << false;
+        QTest::newRow("far above, logarithmic") << with(1e6) << true << 1.0 << 8.0 << false << true;
+        QTest::newRow("zero is below a logarithm") << with(0) << true << 1.0 << 8.0 << true << false;
+        QTest::newRow("NaN does not count") << with(kNaN) << false << 1.0 << 8.0 << false << false;
+        // Differences of a few hundredths do not get all colours there are.
+        const double root = std::sqrt(1.25);
+        QTest::newRow("alike") << std::vector<double> {2, 2, 2} << true << 2 / root << 2 * root << false << false;
+    }
+    void barSpansWhatIsUsual()
+    {
+        QFETCH(std::vector<double>, values);
+        QFETCH(bool, logarithmic);
+        const ColourSpan span = colourSpan(values, logarithmic);
+        QTEST(span.range.lower, "low");
+        QTEST(span.range.upper, "high");
+        QTEST(span.below, "below");
+        QTEST(span.above, "above");
+    }
+
+    void trianglesMarkWhatLiesBeyondTheBar()
+    {
+        Shown shown(smallModel());
+        const auto barIsFramed = [&](bool top) { // the colour above or below the middle of the bar
+            const auto* scale = shown.plot->findChild<QCPColorScale*>();
+            const QRect bar = scale ? scale->axis()->axisRect()->rect() : QRect();
+            const QPoint at(bar.center().x(), top ? bar.top() - 4 : bar.bottom() + 5);
+            return shown.picture().pixelColor(at) != shown.plot->palette().color(QPalette::Base);
+        };
+        measureAll(shown.session);
+        settle(100);
+        for (int i = 0; i < shown.session.tensorCount(); ++i)
+            shown.session.setError(i, errorOf(0.1 + 0.001 * i));
+        settle(100);
+        QVERIFY(!barIsFramed(true));
+        QVERIFY(!barIsFramed(false));
+        shown.session.setError(indexOf(shown.session, "blk.1.ffn_up.weight"), errorOf(0.9));
+        settle(100);
+        QVERIFY(barIsFramed(true));
+        QVERIFY(!barIsFramed(false));
+    }
+
+    void saysWhyNothingIsKnown()
+    {
+        Shown shown(smallModel());
+        const auto note = [&] {
+            for (int i = 0; i < shown.plot->itemCount(); ++i)
+                if (const auto* text = qobject_cast<QCPItemText*>(shown.plot->item(i)); text && text->visible())
+                    return text->text();
+            return QString();
+        };
+        measureAll(shown.session);
+        settle(100);
+        QCOMPARE(note(), QString());
+        shown.chooseMeasure("output_error"); // no calibration here
+        settle(100);
+        QVERIFY2(note().contains(QStringLiteral("importance matrix")), qPrintable(note()));
+        shown.session.setModel(nullptr);
+        settle(100);
+        QVERIFY(!shown.plot->placeholder().isEmpty());
     }
 
     void clicksSelect()

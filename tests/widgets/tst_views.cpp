@@ -1,4 +1,5 @@
 // What every view promises. A new view is tested by being in the catalogue.
+#include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/colours.h"
 #include "widgets/plot.h"
@@ -64,6 +65,7 @@ class TestViews : public QObject {
     Q_OBJECT
 
 private slots:
+    void init() { strict::failOnWarnings(); }
     void initTestCase()
     {
         QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));

@@ -40,6 +40,7 @@ private:
     void takePens();
     void take();    // another tensor, its stats, or other importance
     void arrange(); // order of the channels
+    void fitBars();
     void fillList();
     void markChannel();
     void home();
@@ -85,6 +86,9 @@ Channels::Channels(Session* session, QWidget* parent)
     m_list->setTabKeyNavigation(false);
     m_list->setFrameShape(QFrame::NoFrame);
     m_list->verticalHeader()->hide();
+    m_list->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 2);
+    m_list->horizontalHeaderItem(1)->setToolTip(tr("Largest magnitude among the weights of the channel"));
+    m_list->horizontalHeaderItem(2)->setToolTip(tr("The same in standard deviations of all weights of the tensor"));
     m_list->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
     splitter->addWidget(m_list);
     splitter->setStretchFactor(0, 1);
@@ -108,7 +112,6 @@ void Channels::addGraphs()
     disconnect(m_plot->yAxis, nullptr, m_plot->yAxis2, nullptr);
     m_bars->setName(tr("Largest |weight|"));
     m_inputs->setName(tr("Mean square of inputs"));
-    m_bars->setLineStyle(QCPGraph::lsImpulse);
     m_chosen->setLineStyle(QCPGraph::lsImpulse);
     m_inputs->setLineStyle(QCPGraph::lsNone);
     m_inputs->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssCircle, 3));
@@ -146,6 +149,7 @@ void Channels::connectSession()
     connect(m_plot, &Plot::clicked, this, &Channels::click);
     connect(m_plot, &Plot::read, this, &ViewFrame::setStatus);
     connect(m_plot, &Plot::coloursChanged, this, &Channels::takePens);
+    connect(m_plot, &QCustomPlot::beforeReplot, this, &Channels::fitBars);
     connect(m_list, &QTableWidget::currentCellChanged, this, [this](int row) {
         if (const QTableWidgetItem* item = m_list->item(row, 0))
             m_session->selectChannel(item->data(Qt::UserRole).toLongLong());
@@ -157,11 +161,19 @@ void Channels::takePens()
     const QPalette palette = m_plot->palette();
     const auto colours = seriesColours(palette);
     m_bars->setPen(QPen(colours[Blue], 1));
+    m_bars->setBrush(colours[Blue]);
     m_inputs->setPen(QPen(colours[Vermillion], 1));
     m_chosen->setPen(QPen(colours[Purple], 1));
     m_sigma->setPen(QPen(palette.color(QPalette::Text), 1, Qt::DotLine));
     m_sigmaText->setColor(palette.color(QPalette::Text));
     m_sigmaText->setFont(m_plot->font());
+}
+
+// Bars as wide as a channel while there is a pixel for each, then lines: many edges take long to fill.
+void Channels::fitBars()
+{
+    const bool wide = m_plot->xAxis->range().size() < m_plot->axisRect()->width();
+    m_bars->setLineStyle(wide ? QCPGraph::lsStepCenter : QCPGraph::lsImpulse);
 }
 
 void Channels::take()
@@ -297,14 +309,9 @@ void Channels::click(const QPointF& at)
 
 void Channels::describe()
 {
-    QString sentence;
-    if (!m_subject)
-        sentence = m_session->model() ? tr("Select a tensor to see its input channels.")
-                                      : tr("Open a model to see input channels.");
-    else if (!m_stats)
-        sentence = m_session->failure(m_subject->index).isEmpty() ? tr("%1 is being measured.").arg(m_subject->name())
-                                                                  : m_session->failure(m_subject->index);
-    else {
+    const QString missing = missingStats(*m_session);
+    QString sentence = missing;
+    if (missing.isEmpty()) {
         const auto beyond = std::ranges::count_if(m_stats->columnAbsMax, [&](float x) { return x > 6 * m_stats->std; });
         sentence = tr("%1: %2 of %3 input channels hold weights beyond 6 sigma.")
                        .arg(m_subject->name())
@@ -313,6 +320,7 @@ void Channels::describe()
     }
     setHint(sentence);
     m_plot->setDescription(sentence);
+    m_plot->setPlaceholder(missing);
 }
 
 PlotTable Channels::table() const

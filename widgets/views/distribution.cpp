@@ -238,14 +238,9 @@ void Distribution::describe()
 {
     const auto error = m_subject ? m_session->error(m_subject->index) : std::nullopt;
     m_numbers->show(m_subject, m_stats.get(), error, m_errorPerStep);
-    QString sentence;
-    if (!m_subject)
-        sentence
-            = m_session->model() ? tr("Select a tensor to see its weights.") : tr("Open a model to see its weights.");
-    else if (!m_stats)
-        sentence = m_session->failure(m_subject->index).isEmpty() ? tr("%1 is being measured.").arg(m_subject->name())
-                                                                  : m_session->failure(m_subject->index);
-    else
+    const QString missing = missingStats(*m_session);
+    QString sentence = missing;
+    if (missing.isEmpty())
         sentence = tr("%1: %L2 weights, sigma %3, %L4 beyond 6 sigma.")
                        .arg(m_subject->name())
                        .arg(m_stats->count)
@@ -256,6 +251,7 @@ void Distribution::describe()
             + tr("Relative error %1 in %2.").arg(figure(error->distortion.relative()), m_subject->formatName());
     setHint(sentence);
     m_plot->setDescription(sentence);
+    m_plot->setPlaceholder(missing);
 }
 
 } // namespace

@@ -69,12 +69,12 @@ DistributionPlot::DistributionPlot(QWidget* parent)
 void DistributionPlot::addGraphs()
 {
     m_before->setLineStyle(QCPGraph::lsStepLeft);
-    m_before->setName(tr("Weights"));
+    m_before->setName(tr("as stored"));
     m_afterGraph->setLineStyle(QCPGraph::lsStepLeft);
     m_levels->setLineStyle(QCPGraph::lsImpulse);
     m_weights->setLineStyle(QCPGraph::lsNone);
     m_weights->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssTriangle, 6));
-    m_weights->setName(tr("weights of that group"));
+    m_weights->setName(tr("weights of the group"));
     for (QCPGraph* graph : {m_before, m_afterGraph, m_levels, m_weights}) {
         graph->setAdaptiveSampling(false);
         graph->setAntialiased(false);
@@ -91,8 +91,7 @@ void DistributionPlot::addGraphs()
     legend->setFillOrder(QCPLegend::foColumnsFirst);
     legend->setRowSpacing(0);
     legend->setMargins({6, 2, 6, 0});
-    for (QCPGraph* graph : {m_afterGraph, m_levels, m_weights})
-        graph->removeFromLegend();
+    fillLegend();
     for (QCPItemText* text : {m_meanText, m_sigmaTexts[0], m_sigmaTexts[1]}) {
         text->position->setTypeY(QCPItemPosition::ptAxisRectRatio);
         text->setPositionAlignment(Qt::AlignLeft | Qt::AlignTop);
@@ -107,6 +106,18 @@ void DistributionPlot::addGraphs()
         line->point2->setTypeY(QCPItemPosition::ptAxisRectRatio);
         line->setSelectable(false);
     }
+}
+
+// What is drawn, in the order before, after, levels, weights.
+void DistributionPlot::fillLegend()
+{
+    for (QCPGraph* graph : {m_before, m_afterGraph, m_levels, m_weights})
+        graph->removeFromLegend();
+    const bool group = !m_groupLevels.levels.empty();
+    for (const auto& [graph, drawn] :
+         {std::pair {m_before, true}, {m_afterGraph, m_after.has_value()}, {m_levels, group}, {m_weights, group}})
+        if (drawn)
+            graph->addToLegend();
 }
 
 void DistributionPlot::resizeEvent(QResizeEvent* event)
@@ -141,29 +152,24 @@ void DistributionPlot::setStats(std::shared_ptr<const quern::TensorStats> stats)
     m_stats = std::move(stats);
     m_after.reset();
     m_groupLevels = {};
+    fillLegend();
     showCentre();
 }
 
 void DistributionPlot::setAfter(std::optional<After> after)
 {
     m_after = std::move(after);
-    m_afterGraph->removeFromLegend();
-    if (m_after) {
+    if (m_after)
         m_afterGraph->setName(m_after->name);
-        m_afterGraph->addToLegend();
-    }
+    fillLegend();
     redraw();
 }
 
 void DistributionPlot::setLevels(const quern::GroupLevels& levels, const QString& name)
 {
     m_groupLevels = levels;
-    for (QCPGraph* graph : {m_levels, m_weights}) {
-        graph->removeFromLegend();
-        if (!levels.levels.empty())
-            graph->addToLegend();
-    }
     m_levels->setName(name);
+    fillLegend();
     drawLevels();
     replot(rpQueuedReplot);
 }
@@ -247,11 +253,17 @@ void DistributionPlot::takeCounts(const quern::Histogram& shown, const quern::Hi
     double most = static_cast<double>(quern::largestCount(shown));
     for (const double count : m_shownAfter)
         most = std::max(most, count);
+    // Room above the bins for the names of the marks.
+    const double names = fontMetrics().height() + 4, height = std::max(axisRect()->height(), 1);
+    const double room = std::clamp(names / height, 0.0, 0.4) / (1 - std::clamp(names / height, 0.0, 0.4));
+    most = std::max(most, 1.0);
     if (m_logarithmic)
-        yAxis->setRange(kFloor, std::max(most, 1.0) * 2);
+        yAxis->setRange(kFloor, most * std::pow(most / kFloor, room));
     else
-        yAxis->setRange(0, std::max(most, 1.0) * 1.08);
-    yAxis->setLabel(m_stats ? tr("Weights per bin of %1").arg(figure(quern::binWidth(shown), 2)) : tr("Weights"));
+        yAxis->setRange(0, most * (1 + room));
+    setAxes(m_stats ? tr("Value of the weight, in bins of %1").arg(figure(quern::binWidth(shown), 2))
+                    : tr("Value of the weight"),
+            tr("Weights per bin"));
     setReadings(static_cast<long>(counts.size()), [this](long i) {
         const double width = quern::binWidth(m_shown), low = m_shown.low + static_cast<double>(i) * width;
         const auto at = static_cast<std::size_t>(i);
@@ -276,7 +288,7 @@ void DistributionPlot::drawMarks()
     const double mean = m_stats ? m_stats->mean : 0, six = m_stats ? 6 * m_stats->std : 0;
     place(m_mean, m_meanText, mean, 0.01);
     place(m_sigmas[0], m_sigmaTexts[0], mean - six, 0.01);
-    place(m_sigmas[1], m_sigmaTexts[1], mean + six, 0.08);
+    place(m_sigmas[1], m_sigmaTexts[1], mean + six, 0.01);
 }
 
 void DistributionPlot::drawLevels()

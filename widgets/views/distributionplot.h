@@ -37,6 +37,7 @@ protected:
 
 private:
     void addGraphs();
+    void fillLegend();
     void takePens();
     int bins() const; // to draw, at most
     void redraw();

@@ -10,6 +10,8 @@
 #include <QCheckBox>
 #include <QComboBox>
 
+#include <cmath>
+
 // The selected tensor as a picture: where in the matrix the large weights, the errors and the coarse groups are.
 namespace {
 
@@ -28,6 +30,7 @@ private:
     MatrixLayer layer() const { return static_cast<MatrixLayer>(m_layer->currentIndex()); }
     void takeTensor(); // another tensor: shows all of it
     void takeLayer();  // another layer, choice or calibration: the zoom stays
+    QString obstacle() const;
     void show(std::shared_ptr<const LayerPicture> picture);
     void draw();
     void readAt(long row, long col);
@@ -87,7 +90,7 @@ void MatrixView::connectPlot()
     connect(m_plot, &MatrixPlot::moved, this, &MatrixView::describe);
     connect(&m_job, &Job::progressed, this,
             [this](double fraction) { m_plot->setNote(tr("Computing… %1 %").arg(static_cast<int>(fraction * 100))); });
-    connect(&m_job, &Job::failed, this, [this](const quern::Error& error) { m_plot->setNote(sentence(error)); });
+    connect(&m_job, &Job::failed, this, [this](const quern::Error& error) { m_plot->setPlaceholder(sentence(error)); });
 }
 
 void MatrixView::addColourActions()
@@ -118,15 +121,10 @@ void MatrixView::takeLayer()
     m_subject = subjectOf(*m_session);
     m_stored = nullptr;
     show(nullptr);
-    if (!m_subject)
-        return m_plot->setNote(m_session->model() ? tr("Select a tensor to see its matrix.")
-                                                  : tr("Open a model to see its matrices."));
-    if (m_subject->tensor().count() == 0)
-        return m_plot->setNote(tr("%1 holds no weights.").arg(m_subject->name()));
-    if (layer() != MatrixLayer::Weight && !m_session->plan())
-        return m_plot->setNote(m_session->planError());
-    if (layer() != MatrixLayer::Weight && !m_subject->quantized())
-        return m_plot->setNote(tr("%1 is stored as it is: without error, without groups.").arg(m_subject->name()));
+    m_plot->setNote({});
+    m_plot->setPlaceholder(obstacle());
+    if (!m_plot->placeholder().isEmpty())
+        return;
     if (auto kept = m_cache.find(*m_subject, layer()))
         return show(std::move(kept));
     m_plot->setNote(tr("Computing…"));
@@ -138,14 +136,29 @@ void MatrixView::takeLayer()
                 });
 }
 
+// Why there is nothing to compute; empty if there is.
+QString MatrixView::obstacle() const
+{
+    if (const QString missing = missingSubject(*m_session); !missing.isEmpty())
+        return missing;
+    if (m_subject->tensor().count() == 0)
+        return tr("%1 holds no weights.").arg(m_subject->name());
+    if (layer() == MatrixLayer::Weight)
+        return {};
+    if (!m_session->plan())
+        return m_session->planError();
+    return m_subject->quantized() ? QString()
+                                  : tr("%1 is stored as it is: without error, without groups.").arg(m_subject->name());
+}
+
 void MatrixView::show(std::shared_ptr<const LayerPicture> picture)
 {
     m_picture = std::move(picture);
     if (m_picture) {
         m_stored = m_picture->stored;
-        m_plot->setNote(m_picture->pyramid
-                            ? QString()
-                            : tr("%1 has no scale per group to show.").arg(m_picture->subject.formatName()));
+        m_plot->setNote({});
+        if (!m_picture->pyramid)
+            m_plot->setPlaceholder(tr("%1 has no scale per group to show.").arg(m_picture->subject.formatName()));
     }
     draw();
 }
@@ -182,11 +195,16 @@ void MatrixView::readAt(long row, long col)
     std::vector<float> values(static_cast<std::size_t>(m_subject->tensor().cols()));
     quern::decodeRows(m_subject->tensor(), row, 1, values.data());
     const float weight = values[at];
-    QString text = tr("Row %1, column %2: weight %3").arg(row).arg(col).arg(QLocale().toString(weight, 'g', 5));
+    QString text = tr("Row %1, column %2: weight %3").arg(row).arg(col).arg(figure(weight, 5));
     if (m_stored) {
         quern::decodeRows(m_stored->tensor, row, 1, values.data());
-        text += tr(", quantized %1, error %2")
-                    .arg(QLocale().toString(values[at], 'g', 5), QLocale().toString(weight - values[at], 'g', 3));
+        text += tr(", quantized %1, error %2").arg(figure(values[at], 5), figure(weight - values[at]));
+    }
+    if (layer() == MatrixLayer::Scale && m_picture && m_picture->pyramid) {
+        float step = 0;
+        const double group = std::floor(static_cast<double>(col) / m_picture->columnsPerCell);
+        m_picture->pyramid->window({static_cast<double>(row), group, 1, 1}, 1, 1, &step);
+        text += tr(", distance of levels %1").arg(figure(step));
     }
     setStatus(text);
 }

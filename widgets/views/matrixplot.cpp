@@ -7,6 +7,28 @@
 
 namespace {
 
+// Whole numbers in the middle of the cells they count: cell k reaches from k to k + 1.
+class CellTicker final : public QCPAxisTicker {
+protected:
+    double getTickStep(const QCPRange& range) override
+    {
+        const double step = QCPAxisTicker::getTickStep(range);
+        return step <= 1 ? 1 : step == std::floor(step) ? step : 2 * step; // 2.5 is none for whole numbers
+    }
+    int getSubTickCount(double) override { return 0; }
+    QVector<double> createTickVector(double step, const QCPRange& range) override
+    {
+        QVector<double> ticks = QCPAxisTicker::createTickVector(step, range - 0.5);
+        for (double& tick : ticks)
+            tick += 0.5;
+        return ticks;
+    }
+    QString getTickLabel(double tick, const QLocale&, QChar, int) override
+    {
+        return QString::number(std::lround(std::floor(tick)));
+    }
+};
+
 constexpr double kNearest = 4;     // weights across, at least
 constexpr double kFarthest = 1.25; // of the matrix, at most
 constexpr double kNeighbours = 32; // columns shown beside one that was asked for
@@ -19,25 +41,21 @@ MatrixPlot::MatrixPlot(QWidget* parent)
     , m_scale(addColourBar(*this))
     , m_across(new QCPItemStraightLine(this))
     , m_down(new QCPItemStraightLine(this))
-    , m_note(new QCPItemText(this))
 {
     setAxes(tr("Column (input channel)"), tr("Row (output channel)"));
     yAxis->setRangeReversed(true);
     yAxis2->setRangeReversed(true);
     for (QCPAxis* axis : axisRect()->axes())
         axis->grid()->setVisible(false);
-    xAxis->setNumberPrecision(9);
-    yAxis->setNumberPrecision(9);
+    for (QCPAxis* axis : {xAxis, yAxis})
+        axis->setTicker(QSharedPointer<QCPAxisTicker>(new CellTicker));
+    for (QCPAxis* axis : {xAxis2, yAxis2})
+        axis->setTicks(false);
     for (QCPItemStraightLine* line : {m_across, m_down}) {
         line->setLayer(QLatin1String(kOverlay));
         line->setSelectable(false);
         line->setVisible(false);
     }
-    m_note->position->setType(QCPItemPosition::ptAxisRectRatio);
-    m_note->position->setCoords(0.5, 0.5);
-    m_note->setPositionAlignment(Qt::AlignCenter);
-    m_note->setPadding({8, 4, 8, 4});
-    m_note->setSelectable(false);
     setHome([this] { showAll(); });
     connect(this, &Plot::coloursChanged, this, &MatrixPlot::takePens);
     connect(this, &QCustomPlot::mouseMove, this, [this](QMouseEvent* event) { pointAt(event->position()); });
@@ -59,13 +77,8 @@ MatrixPlot::MatrixPlot(QWidget* parent)
 
 void MatrixPlot::takePens()
 {
-    const QColor text = palette().color(QPalette::Text);
     for (QCPItemStraightLine* line : {m_across, m_down})
         line->setPen(QPen(QColor(255, 0, 160), 1)); // stands out from all of the colour maps
-    m_note->setColor(text);
-    m_note->setFont(font());
-    m_note->setBrush(palette().brush(QPalette::Base));
-    m_note->setPen(QPen(gridColour(palette())));
 }
 
 void MatrixPlot::setShape(long rows, long cols)
@@ -89,13 +102,6 @@ void MatrixPlot::setPicture(std::shared_ptr<const quern::Pyramid> pyramid, doubl
     m_matrix->setPyramid(std::move(pyramid), columnsPerCell);
     m_matrix->setColours(colours);
     setColours(*m_scale, colours);
-    replot(rpQueuedReplot);
-}
-
-void MatrixPlot::setNote(const QString& note)
-{
-    m_note->setText(note);
-    m_note->setVisible(!note.isEmpty());
     replot(rpQueuedReplot);
 }
 
@@ -138,7 +144,7 @@ void MatrixPlot::limit(QCPAxis* axis, long size)
 QString MatrixPlot::reduction() const
 {
     const QSizeF weights = m_matrix->weightsPerPixel();
-    const auto count = [](double n) { return n < 10 ? figure(n, 2) : QString::number(std::lround(n)); };
+    const auto count = [](double n) { return n > 1.05 && n < 9.5 ? figure(n, 2) : QString::number(std::lround(n)); };
     if (weights.width() > 1 || weights.height() > 1)
         return tr("each pixel = max of %1 × %2 weights")
             .arg(count(std::max(weights.height(), 1.0)), count(std::max(weights.width(), 1.0)));

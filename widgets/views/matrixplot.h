@@ -3,8 +3,7 @@
 #include "widgets/plot.h"
 #include "widgets/views/matrixplottable.h"
 
-// A matrix, columns to the right and rows downwards, with a cross at one weight and a note in the middle while there is
-// nothing to show.
+// A matrix, columns to the right and rows downwards, with a cross at one weight.
 class MatrixPlot final : public Plot {
     Q_OBJECT
 
@@ -13,7 +12,6 @@ public:
 
     void setShape(long rows, long cols); // shows all of it
     void setPicture(std::shared_ptr<const quern::Pyramid> pyramid, double columnsPerCell, const ColourBar& colours);
-    void setNote(const QString& note); // in the middle; empty: none
     void setCross(long row, long col); // -1: none
     void showColumn(long col);         // near, with the cross on it
 
@@ -39,7 +37,6 @@ private:
     MatrixPlottable* m_matrix;
     QCPColorScale* m_scale;
     QCPItemStraightLine *m_across, *m_down;
-    QCPItemText* m_note;
     long m_rows = 0, m_cols = 0;
     QSize m_pixels; // of the axis rectangle when it was laid out last
     long m_row = -1, m_col = -1;

@@ -3,6 +3,7 @@
 #include "widgets/viewframe.h"
 #include "widgets/views/overviewplot.h"
 #include "widgets/views/overviewtext.h"
+#include "widgets/views/subject.h"
 
 #include <QActionGroup>
 #include <QCheckBox>
@@ -10,7 +11,7 @@
 #include <QTimer>
 #include <QToolTip>
 
-#include <cmath>
+#include <algorithm>
 
 // Where it hurts: one cell per tensor, layers side by side, coloured by a measure of the user's choice.
 namespace {
@@ -37,6 +38,7 @@ private:
     void markOverrides();
     void recolour(); // other values
     ColourSpan span() const;
+    QString reasonForNoValue() const;
     void describe();
     void select(int cell) { m_session->select(tensorOf(cell)); }
     bool key(int key);
@@ -158,11 +160,30 @@ void Overview::recolour()
         const auto error = m_session->error(tensor);
         state.estimate = measure().fromDistortion && error && !error->exact;
         state.failed = !m_session->failure(tensor).isEmpty();
+        state.text = state.value ? valueText(measure(), measured(*m_session, tensor)) : QString();
     }
     m_cells->worstIsLow = measure().fromDistortion && !measure().highIsBad;
     m_plot->takeSpan(span(), m_log->isChecked(), measureText(measure()));
+    m_plot->setPlaceholder(m_session->model() ? QString() : missingSubject(*m_session));
+    m_plot->setNote(reasonForNoValue());
     describe();
     m_plot->replot(QCustomPlot::rpQueuedReplot);
+}
+
+// Why all cells are hatched; empty if they are not.
+QString Overview::reasonForNoValue() const
+{
+    const auto known = [](const OverviewCells::State& state) { return state.value.has_value(); };
+    if (m_cells->states.empty() || std::ranges::any_of(m_cells->states, known))
+        return {};
+    if (measure().fromDistortion && !m_session->plan())
+        return m_session->planError();
+    // Where errors are known, what is missing is what the inputs make of them.
+    const auto hasError
+        = [this](const OverviewLayout::Cell& cell) { return m_session->error(cell.tensor).has_value(); };
+    return !m_session->calibration() && std::ranges::any_of(m_cells->layout.cells, hasError)
+        ? tr("This needs an importance matrix: Model > Load importance matrix (Ctrl+I).")
+        : tr("Not measured yet.");
 }
 
 ColourSpan Overview::span() const

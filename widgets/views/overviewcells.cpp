@@ -5,7 +5,8 @@
 
 namespace {
 
-constexpr double kSmall = 9; // pixels below which marks would hide the colour
+constexpr double kMargin = 6; // pixels beside a text, both sides together
+constexpr double kSmall = 9;  // pixels below which marks would hide the colour
 
 // A colour that stands out against `ground`.
 QColor markOn(const QColor& ground)
@@ -18,10 +19,11 @@ QColor markOn(const QColor& ground)
 ColourSpan colourSpan(std::vector<double> values, bool logarithmic)
 {
     constexpr double kFence = 1.5;       // quartile distances beyond the quartiles (Tukey 1977, 2D)
-    constexpr double kLeastRatio = 1.05; // that a logarithmic bar spans
+    constexpr double kLeastRatio = 1.25; // that a logarithmic bar spans: less is no difference to see
+    const bool none = logarithmic && std::ranges::any_of(values, [](double v) { return v <= 0; });
     std::erase_if(values, [&](double v) { return !std::isfinite(v) || (logarithmic && !(v > 0)); });
     if (values.empty())
-        return {logarithmic ? QCPRange(0.1, 1) : QCPRange(0, 1)};
+        return {logarithmic ? QCPRange(0.1, 1) : QCPRange(0, 1), none};
     if (logarithmic)
         std::ranges::transform(values, values.begin(), [](double v) { return std::log(v); });
     std::ranges::sort(values);
@@ -34,7 +36,7 @@ ColourSpan colourSpan(std::vector<double> values, bool logarithmic)
         low = *std::ranges::lower_bound(values, at(0.25) - kFence * spread);
         high = *std::prev(std::ranges::upper_bound(values, at(0.75) + kFence * spread));
     }
-    ColourSpan span {{}, low > values.front(), high < values.back()};
+    ColourSpan span {{}, none || low > values.front(), high < values.back()};
     const double least = logarithmic ? std::log(kLeastRatio) : std::max(std::abs(high), 1.0) * 1e-3;
     if (high - low < least) {
         const double middle = (low + high) / 2;
@@ -104,17 +106,19 @@ QCPRange OverviewCells::getValueRange(bool& found, QCP::SignDomain, const QCPRan
 
 void OverviewCells::draw(QCPPainter* painter)
 {
+    m_written = textsFit();
     for (std::size_t i = 0; i < layout.cells.size() && i < states.size(); ++i)
         drawCell(*painter, rectOf(static_cast<int>(i)), states[i]);
     if (current < 0 || current >= static_cast<int>(layout.cells.size()))
         return;
     // Two colours, so that the ring shows on any cell.
+    // Inside the cell: at the border of the grid nothing beyond it is drawn.
     const QRectF rect = rectOf(current);
     painter->setBrush(Qt::NoBrush);
-    painter->setPen(QPen(parentPlot()->palette().color(QPalette::Base), 3));
-    painter->drawRect(rect.adjusted(-1, -1, 0, 0));
-    painter->setPen(QPen(parentPlot()->palette().color(QPalette::Text), 1.5));
-    painter->drawRect(rect.adjusted(-2, -2, 1, 1));
+    painter->setPen(QPen(parentPlot()->palette().color(QPalette::Text), 2));
+    painter->drawRect(rect.adjusted(1, 1, -1, -1));
+    painter->setPen(QPen(parentPlot()->palette().color(QPalette::Base), 1));
+    painter->drawRect(rect.adjusted(2, 2, -3, -3));
 }
 
 void OverviewCells::drawCell(QCPPainter& painter, const QRectF& rect, const State& state) const
@@ -129,11 +133,29 @@ void OverviewCells::drawCell(QCPPainter& painter, const QRectF& rect, const Stat
     } else {
         painter.fillRect(rect, unmeasuredBrush(palette));
     }
-    const double size = std::min(rect.width(), rect.height());
-    if (state.failed) {
-        painter.setPen(QPen(mark, 1));
-        painter.drawText(rect, Qt::AlignCenter, QStringLiteral("!"));
+    drawMarks(painter, rect, state, mark);
+}
+
+// Whether the values can be written into the cells: into all of them or none.
+bool OverviewCells::textsFit() const
+{
+    const QFontMetricsF metrics(parentPlot()->font());
+    for (std::size_t i = 0; i < layout.cells.size() && i < states.size(); ++i) {
+        const QRectF rect = rectOf(static_cast<int>(i));
+        if (metrics.horizontalAdvance(states[i].text) + kMargin > rect.width() || metrics.height() > rect.height())
+            return false;
     }
+    return true;
+}
+
+void OverviewCells::drawMarks(QCPPainter& painter, const QRectF& rect, const State& state, const QColor& colour) const
+{
+    const QString text = state.failed ? QStringLiteral("!") : m_written ? state.text : QString();
+    painter.setFont(parentPlot()->font());
+    painter.setPen(QPen(colour, 1));
+    painter.drawText(rect, Qt::AlignCenter, text);
+    const QPalette palette = parentPlot()->palette();
+    const double size = std::min(rect.width(), rect.height());
     if (state.value && state.estimate) { // a corner cut off
         const double corner = size < kSmall ? size / 2 : std::min(size / 2.5, 9.0);
         painter.setAntialiasing(true);
@@ -146,8 +168,10 @@ void OverviewCells::drawCell(QCPPainter& painter, const QRectF& rect, const Stat
         const double radius = std::clamp(size / 8, 1.0, 4.0);
         painter.setAntialiasing(true);
         painter.setPen(Qt::NoPen);
-        painter.setBrush(mark);
-        painter.drawEllipse(rect.center(), radius, radius);
+        painter.setBrush(colour);
+        // Beside the text, or where it would be.
+        const QPointF corner = rect.topLeft() + QPointF(2 * radius, 2 * radius);
+        painter.drawEllipse(text.isEmpty() ? rect.center() : corner, radius, radius);
     }
     painter.setAntialiasing(false);
 }

@@ -13,7 +13,7 @@ struct ColourSpan {
     QCPRange range;
     bool below = false, above = false; // there are values beyond
 };
-// values: any; those that are no finite numbers, or with logarithmic colours not positive, do not count.
+// values: any; those that are no finite numbers do not count; with logarithmic colours zero and less lie below.
 ColourSpan colourSpan(std::vector<double> values, bool logarithmic);
 
 // Draws the cells of an overview and what is known of each.
@@ -24,6 +24,7 @@ public:
         bool estimate = false;
         bool overridden = false; // a rule decides otherwise than the preset
         bool failed = false;
+        QString text {}; // written into the cell if it is large enough
     };
 
     OverviewCells(QCPAxis* x, QCPAxis* y);
@@ -51,4 +52,8 @@ protected:
 
 private:
     void drawCell(QCPPainter& painter, const QRectF& rect, const State& state) const;
+    void drawMarks(QCPPainter& painter, const QRectF& rect, const State& state, const QColor& colour) const;
+    bool textsFit() const;
+
+    bool m_written = false; // the values stand in the cells
 };

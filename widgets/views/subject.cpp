@@ -3,6 +3,16 @@
 #include "widgets/session.h"
 #include "widgets/text.h"
 
+#include <QCoreApplication>
+
+namespace {
+
+struct Missing {
+    Q_DECLARE_TR_FUNCTIONS(Missing)
+};
+
+} // namespace
+
 const quern::InputStats* Subject::inputs() const
 {
     return calibration ? calibration->find(tensor().name) : nullptr;
@@ -27,4 +37,21 @@ std::optional<Subject> subjectOf(const Session& session)
     if (const auto plan = session.plan())
         subject.choice = plan->tensors[static_cast<std::size_t>(index)].choice;
     return subject;
+}
+
+QString missingSubject(const Session& session)
+{
+    if (!session.model())
+        return Missing::tr("Open a model (Ctrl+O), or drop one on the window.");
+    return session.selected() < 0 ? Missing::tr("Select a tensor, in the overview or in the list.") : QString();
+}
+
+QString missingStats(const Session& session)
+{
+    const QString missing = missingSubject(session);
+    if (!missing.isEmpty() || session.stats(session.selected()))
+        return missing;
+    const QString& failure = session.failure(session.selected());
+    const std::string& name = session.model()->tensors[static_cast<std::size_t>(session.selected())].name;
+    return failure.isEmpty() ? Missing::tr("%1 is being measured.").arg(text(name)) : failure;
 }

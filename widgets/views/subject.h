@@ -25,3 +25,7 @@ struct Subject {
 };
 
 std::optional<Subject> subjectOf(const Session& session); // none if nothing is selected
+// What to do so that there is a tensor to show; empty if one is selected.
+QString missingSubject(const Session& session);
+// The same, or that the selected tensor's statistics are on their way or failed; empty if they are there.
+QString missingStats(const Session& session);
