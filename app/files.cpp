@@ -202,6 +202,7 @@ void MainWindow::loadImatrix(const QString& path)
         [path, model = m_session.model(), recipe = m_session.recipe()](quern::Progress&) {
             Loaded loaded;
             auto read = quern::readImatrix(nativePath(path));
+            quern::splitExperts(read, *model);
             for (const quern::Tensor& tensor : model->tensors)
                 loaded.found += read.find(tensor.name) ? 1 : 0;
             loaded.calibration = std::make_shared<const quern::Calibration>(std::move(read));

@@ -75,4 +75,9 @@ Plan resolve(const Recipe& recipe, const Model& model, const Calibration* calibr
 // has is of another shape.
 const InputStats* inputsOf(const Tensor& tensor, const Calibration* calibration);
 
+// Importance matrices in the legacy format, and those that llama.cpp has made of such, hold the sums of all experts of
+// a tensor one behind the other in one row, with one count: makes a row an expert of them where the model's tensor has
+// as many. For what has been read from a file to be used with `model`; inputsOf refuses such rows.
+void splitExperts(Calibration& calibration, const Model& model);
+
 } // namespace quern

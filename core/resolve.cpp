@@ -306,23 +306,6 @@ std::vector<gguf::TensorInfo> tensorInfos(const Model& model, const Plan& plan)
     return infos;
 }
 
-const InputStats* inputsOf(const Tensor& tensor, const Calibration* calibration)
-{
-    const InputStats* stats = calibration ? calibration->find(tensor.name) : nullptr;
-    if (!stats)
-        return nullptr;
-    const long matrices = tensor.matrices(), rows = stats->sumSquares.rows();
-    if (stats->sumSquares.cols() == tensor.cols() && (rows == matrices || rows == 1))
-        return stats;
-    if (tensor.name == "token_embd.weight") // a look-up: its inputs are no vectors
-        return nullptr;
-    fail(QUERN_TEXT(
-             "core",
-             "The importance matrix has %1 x %2 values for tensor %3, which has %4 matrices of %5 columns. It may "
-             "be of another model."),
-         rows, static_cast<long>(stats->sumSquares.cols()), tensor.name, matrices, tensor.cols());
-}
-
 double Plan::bitsPerWeight(const Model& model) const
 {
     const std::uint64_t n = model.parameters();

@@ -63,7 +63,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const bool json = arguments.has("--json");
     const quern::Model original = opened(arguments.positional()[0], json);
     const quern::Model quantized = opened(arguments.positional()[1], json);
-    const auto calibration = calibrationAt(arguments.text("--imatrix"));
+    const auto calibration = calibrationAt(arguments.text("--imatrix"), original);
     std::vector<std::string> warnings;
     noteMissing(original, quantized, " is only in the first model.", warnings);
     noteMissing(quantized, original, " is only in the second model.", warnings);

@@ -110,11 +110,13 @@ quern::Model opened(const std::string& path, bool json)
     return model;
 }
 
-std::optional<quern::Calibration> calibrationAt(const std::string& path)
+std::optional<quern::Calibration> calibrationAt(const std::string& path, const quern::Model& model)
 {
     if (path.empty())
         return {};
-    return quern::readImatrix(path);
+    quern::Calibration calibration = quern::readImatrix(path);
+    quern::splitExperts(calibration, model);
+    return calibration;
 }
 
 quern::Recipe recipeAt(const std::string& path)

@@ -38,8 +38,8 @@ void warn(const std::vector<std::string>& warnings);
 // Opens a model; its warnings go to stderr unless `json`, which shows them itself.
 quern::Model opened(const std::string& path, bool json);
 
-// The importance matrix of --imatrix; none without.
-std::optional<quern::Calibration> calibrationAt(const std::string& path);
+// The importance matrix of --imatrix, for use with `model`; none without.
+std::optional<quern::Calibration> calibrationAt(const std::string& path, const quern::Model& model);
 
 // Throws Error, e.g. if the file cannot be read.
 quern::Recipe recipeAt(const std::string& path);

@@ -168,7 +168,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const quern::Model model = opened(arguments.positional()[0], json);
     if (model.obstacle)
         throw quern::Error(*model.obstacle);
-    const auto calibration = calibrationAt(arguments.text("--imatrix"));
+    const auto calibration = calibrationAt(arguments.text("--imatrix"), model);
     const quern::Calibration* weights = calibration ? &*calibration : nullptr;
     const quern::Plan plan
         = quern::resolve(recipe, model, weights, dry ? quern::Purpose::Sizes : quern::Purpose::Quantize);

@@ -55,7 +55,7 @@ void run(const Arguments& arguments, quern::Progress&)
         say(quern::toJson(recipe));
     if (arguments.positional().size() > 2) {
         const quern::Model model = opened(arguments.positional()[2], json);
-        const auto calibration = calibrationAt(arguments.text("--imatrix"));
+        const auto calibration = calibrationAt(arguments.text("--imatrix"), model);
         const quern::Plan plan = quern::resolve(recipe, model, calibration ? &*calibration : nullptr);
         addPlan(result, plan, model);
         if (!json) {

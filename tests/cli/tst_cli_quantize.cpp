@@ -1,4 +1,5 @@
 #include "tests/cli/program.h"
+#include "tests/core/testfiles.h"
 
 #include <QDir>
 
@@ -24,6 +25,7 @@ private slots:
     void appliesRulesInOrder();
     void exportsOwnFormatsThroughCarriers();
     void readsRecipes();
+    void weighsExpertsByEitherImatrix();
     void tellsOfProgressInLines();
     void stopsOnInterrupt();
     void refusesNonFiniteWeightsUnlessTold();
@@ -132,6 +134,52 @@ void TestCliQuantize::readsRecipes()
     const Outcome bad = run({"recipe", "check", at("bad.json")});
     QCOMPARE(bad.status, 1);
     QVERIFY2(bad.err.contains("rules[0]") && bad.err.contains("colour"), bad.err.constData());
+}
+
+// The legacy format has the experts' sums in one row, divided by their counts; the other has a row and a count for
+// each.
+void TestCliQuantize::weighsExpertsByEitherImatrix()
+{
+    constexpr std::size_t kExperts = 3, kRows = 16, kCols = 256;
+    const std::vector<float> means = modelmaker::normalWeights(kExperts * kCols, 9, 1);
+    quern::Model model, sums;
+    modelmaker::add(model, "blk.0.ffn_up_exps.weight", {kExperts, kRows, kCols},
+                    modelmaker::normalWeights(kExperts * kRows * kCols, 1));
+    std::vector<float> squares(means.size());
+    QByteArray legacy;
+    const auto number = [&](std::int32_t n) { legacy.append(reinterpret_cast<const char*>(&n), sizeof n); };
+    const QByteArray name = "blk.0.ffn_up_exps.weight";
+    for (const auto n : {qsizetype {1}, name.size()})
+        number(static_cast<std::int32_t>(n));
+    legacy += name;
+    for (const std::size_t n : {std::size_t {4}, means.size()}) // calls, values
+        number(static_cast<std::int32_t>(n));
+    for (std::size_t i = 0; i < means.size(); ++i) {
+        const float mean = means[i] * means[i], times4 = 4 * mean;
+        squares[i] = mean * static_cast<float>(std::size_t {2} << i / kCols); // the experts saw 2, 4 and 8 tokens
+        legacy.append(reinterpret_cast<const char*>(&times4), sizeof times4);
+    }
+    modelmaker::add(sums, "blk.0.ffn_up_exps.weight.in_sum2", {kExperts, kCols}, squares);
+    modelmaker::add(sums, "blk.0.ffn_up_exps.weight.counts", {kExperts, 1}, {2, 4, 8});
+    QDir(m_folder.path()).mkpath("a");
+    QDir(m_folder.path()).mkpath("b");
+    quern::NoProgress progress;
+    quern::writeModel(model, at("experts.gguf").toStdString(), true, progress);
+    quern::writeModel(sums, at("a/imatrix").toStdString(), true, progress);
+    testfiles::put(at("b/imatrix").toStdString(), {legacy.data(), static_cast<std::size_t>(legacy.size())});
+    std::vector<std::string> made;
+    for (const QStringList& imatrix :
+         {QStringList {}, QStringList {"--imatrix", at("a/imatrix")}, QStringList {"--imatrix", at("b/imatrix")}}) {
+        const Outcome outcome
+            = run(QStringList {"quantize", at("experts.gguf"), "--format", "Q4_K", "-o", m_out, "--json", "--overwrite"}
+                  + imatrix);
+        QVERIFY2(outcome.status == 0, outcome.err.constData());
+        QCOMPARE(outcome.json()["tensors"][0]["rho"].is_null(), imatrix.isEmpty());
+        made.push_back(testfiles::contents(m_out.toStdString()));
+    }
+    const auto weights = [](const std::string& file) { return file.substr(file.size() - kExperts * kRows * 144); };
+    QVERIFY(weights(made[1]) == weights(made[2]));
+    QVERIFY(weights(made[0]) != weights(made[1]));
 }
 
 void TestCliQuantize::tellsOfProgressInLines()

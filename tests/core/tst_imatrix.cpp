@@ -1,4 +1,5 @@
-#include "core/calibration.h"
+#include "core/recipe.h"
+#include "tests/core/modelmaker.h"
 #include "tests/core/samplemodel.h"
 
 #include <QTest>
@@ -73,6 +74,7 @@ private slots:
     void readsGguf();
     void readsTheLegacyFormat();
     void readsTheLegacyFormatWithoutATail();
+    void splitsTheRowsOfExperts();
     void readsARealOne();
     void refusesDamagedGguf_data();
     void refusesDamagedGguf();
@@ -116,6 +118,31 @@ void ImatrixTest::readsTheLegacyFormatWithoutATail()
     QVERIFY((read.find("a")->importance(0) == std::vector<float> {1, 1})); // no calls: nothing is known
     QCOMPARE(read.chunks, 0L);
     QVERIFY(read.datasets.empty());
+}
+
+void ImatrixTest::splitsTheRowsOfExperts()
+{
+    Model model;
+    for (const char* name : {"experts", "alike", "other", "absent"})
+        model.tensors.push_back(modelmaker::outline(name, {3, 5, 2})); // three experts
+    model.tensors.push_back(modelmaker::outline("dense", {5, 6}));
+    Legacy file;
+    file.number(4).text("experts").number(2).values({2, 4, 6, 8, 10, 12}).text("alike").number(2).values({2, 4});
+    file.text("other").number(2).values({2, 4, 6, 8}).text("dense").number(2).values({2, 4, 6, 8, 10, 12});
+    Calibration calibration = imatrixFromBytes(file.span(), "file");
+    QVERIFY(complaint([&] { inputsOf(model.tensors[0], &calibration); }).contains("1 x 6 values for tensor experts"));
+    splitExperts(calibration, model);
+    const InputStats* experts = inputsOf(model.tensors[0], &calibration);
+    QVERIFY(experts && experts->sumSquares.rows() == 3);
+    QVERIFY((experts->importance(0) == std::vector<float> {1, 2}));
+    QVERIFY((experts->importance(1) == std::vector<float> {3, 4}));
+    QVERIFY((experts->importance(2) == std::vector<float> {5, 6}));
+    QCOMPARE(inputsOf(model.tensors[1], &calibration)->sumSquares.rows(), 1L); // of all experts together
+    QVERIFY(complaint([&] { inputsOf(model.tensors[2], &calibration); }).contains("1 x 4 values for tensor other"));
+    QVERIFY(!inputsOf(model.tensors[3], &calibration));
+    QCOMPARE(inputsOf(model.tensors[4], &calibration)->sumSquares.cols(), 6L);
+    splitExperts(calibration, model); // no second time
+    QVERIFY((calibration.find("experts")->importance(1) == std::vector<float> {3, 4}));
 }
 
 void ImatrixTest::readsARealOne()
