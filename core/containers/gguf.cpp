@@ -2,10 +2,10 @@
 
 #include "core/mappedfile.h"
 #include "core/nonfinite.h"
+#include "core/part.h"
 #include "core/sha256.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <unordered_set>
 
@@ -18,48 +18,13 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = ".gguf";
 
-// "name-00002-of-00003.gguf"
-struct ShardName {
-    std::string stem;          // "name"
-    int number = 0, count = 0; // 2 and 3
-
-    std::string file(int i) const
-    {
-        const auto padded = [](int n) {
-            const std::string digits = std::to_string(n);
-            return std::string(5 - std::min<std::size_t>(digits.size(), 5), '0') + digits;
-        };
-        return stem + '-' + padded(i) + "-of-" + padded(count) + std::string(kSuffix);
-    }
-};
-
-std::optional<int> fiveDigits(std::string_view text)
-{
-    int value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool whole = error == std::errc {} && end == text.data() + text.size();
-    return whole && value > 0 ? std::optional(value) : std::nullopt;
-}
-
-std::optional<ShardName> shardName(std::string_view file)
-{
-    constexpr std::string_view kExample = "-00001-of-00001.gguf";
-    if (file.size() <= kExample.size())
-        return {};
-    const std::string_view tail = file.substr(file.size() - kExample.size());
-    const auto number = fiveDigits(tail.substr(1, 5)), count = fiveDigits(tail.substr(10, 5));
-    if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || tail.substr(15) != kSuffix || !number || !count)
-        return {};
-    return ShardName {std::string(file.substr(0, file.size() - kExample.size())), *number, *count};
-}
-
 // The GGUF files of a folder that a model begins with.
 std::vector<fs::path> models(const fs::path& folder)
 {
     std::vector<fs::path> found;
     std::error_code ignored;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-        const auto shard = shardName(entry.path().filename().string());
+        const auto shard = partName(entry.path().filename().string(), kSuffix);
         if (entry.path().extension() == kSuffix && entry.is_regular_file(ignored) && (!shard || shard->number == 1))
             found.push_back(entry.path());
     }
@@ -100,7 +65,7 @@ Metadata append(Model& model, const fs::path& path, Sha256& hash)
     return std::move(directory.metadata);
 }
 
-void checkShard(const fs::path& path, const ShardName& name, const Split& split)
+void checkShard(const fs::path& path, const PartName& name, const Split& split)
 {
     if (split.number + 1 != name.number || split.count != name.count)
         fail(QUERN_TEXT("core",
@@ -109,7 +74,7 @@ void checkShard(const fs::path& path, const ShardName& name, const Split& split)
              path.string(), name.number, name.count, split.number + 1, split.count);
 }
 
-void appendOthers(Model& model, const fs::path& first, const ShardName& name, Sha256& hash)
+void appendOthers(Model& model, const fs::path& first, const PartName& name, Sha256& hash)
 {
     for (int i = 2; i <= name.count; ++i) {
         const fs::path path = first.parent_path() / name.file(i);
@@ -119,7 +84,7 @@ void appendOthers(Model& model, const fs::path& first, const ShardName& name, Sh
                             "Part %1 of %2 of the model is missing: %3 is not there. All parts must lie in one "
                             "folder."),
                  i, name.count, path.string());
-        checkShard(path, {name.stem, i, name.count}, splitOf(append(model, path, hash)));
+        checkShard(path, {name.stem, name.suffix, i, name.count}, splitOf(append(model, path, hash)));
     }
 }
 
@@ -144,8 +109,7 @@ void warnOfPart(Model& model, const fs::path& path, const Split& split)
                             "%1 says it is part %2 of %3 of a model of %4 tensors, but is not named like a part; its "
                             "%5 tensors are shown alone."),
                  path.string(), split.number + 1, split.count, split.tensors, model.tensors.size()));
-    model.obstacle.emplace(QUERN_TEXT("core", "%1 cannot be exported: it is one part of a model."),
-                           std::vector {path.string()});
+    model.obstacle = partAlone(path);
 }
 
 fs::path chosen(const fs::path& path)
@@ -162,7 +126,7 @@ fs::path chosen(const fs::path& path)
     return found.front();
 }
 
-void openShards(Model& model, const fs::path& path, const ShardName& name, Sha256& hash)
+void openShards(Model& model, const fs::path& path, const PartName& name, Sha256& hash)
 {
     const Split split = splitOf(model.metadata);
     checkShard(path, name, split);
@@ -180,7 +144,7 @@ Model open(const fs::path& given)
     Sha256 hash;
     model.metadata = append(model, path, hash);
     const Split split = splitOf(model.metadata);
-    const auto name = shardName(path.filename().string());
+    const auto name = partName(path.filename().string(), kSuffix);
     if (name && split.count > 1)
         openShards(model, path, *name, hash);
     else if (split.count > 1)

@@ -3,6 +3,7 @@
 #include "core/jsontext.h"
 #include "core/mappedfile.h"
 #include "core/nonfinite.h"
+#include "core/part.h"
 #include "core/safetensors.h"
 #include "core/sha256.h"
 
@@ -13,8 +14,7 @@
 #include <set>
 #include <unordered_set>
 
-// A Hugging Face folder: config.json, *.safetensors and, if there are several, an index of them; or one safetensors
-// file.
+// A Hugging Face folder: config.json, *.safetensors and, if there are several, an index of them; or one of these files.
 namespace quern {
 namespace {
 
@@ -101,9 +101,9 @@ std::unordered_set<std::string> append(Model& model, const fs::path& path, Sha25
     return names;
 }
 
-void appendIndexed(Model& model, const fs::path& folder, Sha256& hash)
+void appendIndexed(Model& model, const fs::path& folder, const Shards& index, Sha256& hash)
 {
-    for (const auto& [name, wanted] : readIndex(folder / kIndex)) {
+    for (const auto& [name, wanted] : index) {
         const fs::path path = folder / name;
         if (!isThere(path))
             fail(
@@ -139,7 +139,7 @@ void appendIndexed(Model& model, const fs::path& folder, Sha256& hash)
 void appendFolder(Model& model, const fs::path& folder, Sha256& hash)
 {
     if (isThere(folder / kIndex))
-        return appendIndexed(model, folder, hash);
+        return appendIndexed(model, folder, readIndex(folder / kIndex), hash);
     if (isThere(folder / "model.safetensors")) {
         append(model, folder / "model.safetensors", hash);
         return;
@@ -153,6 +153,39 @@ void appendFolder(Model& model, const fs::path& folder, Sha256& hash)
         model.warnings.push_back(
             sentence(QUERN_TEXT("core", "%1 has no %2: whether all of its files are there cannot be told."),
                      folder.string(), kIndex));
+}
+
+// A file of a model in parts whose other parts are not known, or not all there.
+void appendPart(Model& model, const fs::path& path, const std::string& missing, Sha256& hash)
+{
+    append(model, path, hash);
+    model.warnings.push_back(
+        sentence(QUERN_TEXT("core", "%1 is one part of a model, and %2 is not there: its %3 tensors are shown alone."),
+                 path.string(), missing, model.tensors.size()));
+}
+
+// One file: the whole model where it is a part of one, as with GGUF; the file's tensors where other parts are not
+// there. Returns whether it is such a part alone.
+bool appendFile(Model& model, const fs::path& path, Sha256& hash)
+{
+    const fs::path folder = path.parent_path();
+    const Shards index = isThere(folder / kIndex) ? readIndex(folder / kIndex) : Shards {};
+    if (index.contains(path.filename().string())) {
+        const auto absent = std::ranges::find_if(index, [&](const auto& s) { return !isThere(folder / s.first); });
+        if (absent == index.end()) {
+            appendIndexed(model, folder, index, hash);
+            return false;
+        }
+        appendPart(model, path, absent->first, hash);
+        return true;
+    }
+    const auto name = partName(path.filename().string(), ".safetensors");
+    if (!name || name->count < 2) {
+        append(model, path, hash);
+        return false;
+    }
+    appendPart(model, path, std::string(kIndex), hash);
+    return true;
 }
 
 void checkTensors(Model& model, const fs::path& path)
@@ -174,10 +207,9 @@ Model open(const fs::path& path)
     std::error_code ignored;
     const bool isFolder = fs::is_directory(path, ignored);
     const fs::path folder = isFolder ? path : path.parent_path();
+    const bool isPart = !isFolder && appendFile(model, path, hash);
     if (isFolder)
         appendFolder(model, folder, hash);
-    else
-        append(model, path, hash);
     checkTensors(model, path);
     const fs::path config = folder / "config.json";
     if (isThere(config)) {
@@ -189,6 +221,8 @@ Model open(const fs::path& path)
             QUERN_TEXT("core", "%1 cannot be exported as GGUF because there is no config.json beside it."),
             std::vector {path.string()});
     }
+    if (isPart)
+        model.obstacle = partAlone(path);
     warnOfNonFinite(model);
     model.sourceHash = hash.hexadecimal();
     return model;

@@ -70,6 +70,8 @@ private slots:
     void opensAFileAlone();
     void opensAFileBesideItsConfiguration();
     void opensAFolderInParts();
+    void opensTheWholeModelByAnyPart();
+    void opensAPartWhoseOthersAreMissing();
     void saysWhatIsWrongWithAnIndex();
     void saysWhatAFolderLacks();
     void namesARealModelAsGgufDoes();
@@ -257,6 +259,49 @@ void SafetensorsTest::opensAFolderInParts()
     QVERIFY(model.warnings.empty());
     QVERIFY(model.find("a") && model.find("b")->bytes[0] == std::byte('m'));
     QCOMPARE(model.storage.size(), std::size_t(2));
+}
+
+void SafetensorsTest::opensTheWholeModelByAnyPart()
+{
+    put(m_folder / "config.json", kUnknown);
+    put(m_folder / "model-00001-of-00002.safetensors", one("a", "data"));
+    put(m_folder / "model-00002-of-00002.safetensors", one("b", "more"));
+    put(m_folder / "lora.safetensors", one("c", "else"));
+    index(R"({"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"})");
+    const Model folder = openModel(m_folder);
+    for (const char* name : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}) {
+        const Model model = openModel(m_folder / name);
+        QVERIFY(model.warnings.empty());
+        QVERIFY(model.tensors.size() == 2 && model.find("a") && model.find("b")->bytes[0] == std::byte('m'));
+        QVERIFY(model.path == m_folder / name && model.sourceHash == folder.sourceHash);
+        QCOMPARE(*model.metadata.text("general.name"), *folder.metadata.text("general.name"));
+    }
+    const Model other = openModel(m_folder / "lora.safetensors"); // is not in the index
+    QVERIFY(other.tensors.size() == 1 && other.find("c") && other.warnings.empty());
+    index("{");
+    QVERIFY(complaint([&] { openModel(m_folder / "model-00001-of-00002.safetensors"); }).contains("index.json"));
+}
+
+void SafetensorsTest::opensAPartWhoseOthersAreMissing()
+{
+    const fs::path part = m_folder / "model-00002-of-00002.safetensors";
+    const auto opens = [&](const char* missing) {
+        const Model model = openModel(part);
+        QVERIFY(model.tensors.size() == 1 && model.find("b"));
+        QVERIFY(model.warnings.size() == 1);
+        QVERIFY2(model.warnings[0].find(std::string(missing) + " is not there: its 1 tensors") != std::string::npos,
+                 model.warnings[0].c_str());
+        QVERIFY(model.obstacle && QString(model.obstacle->what()).contains("one part of a model"));
+    };
+    put(part, one("b", "more"));
+    opens("model.safetensors.index.json"); // by its name
+    put(m_folder / "config.json", kUnknown);
+    opens("model.safetensors.index.json");
+    index(R"({"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"})");
+    opens("model-00001-of-00002.safetensors");
+    QVERIFY(opening().contains("model-00001-of-00002.safetensors is missing")); // who opens the folder wants all of it
+    put(m_folder / "model-00001-of-00001.safetensors", one("whole", "data"));
+    QVERIFY(openModel(m_folder / "model-00001-of-00001.safetensors").warnings.empty());
 }
 
 void SafetensorsTest::saysWhatIsWrongWithAnIndex()
