@@ -4,6 +4,7 @@
 #include "core/tokenizer.h"
 #include "core/utf8.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 using namespace quern;
@@ -42,7 +43,7 @@ struct Vocabulary {
     std::vector<std::string> tokens, merges;
     std::vector<std::int32_t> types;
     std::vector<float> scores;
-    bool plain = true; // byte level, all bytes there, nothing special: every text comes back
+    bool plain = true; // byte level, all bytes there, merges to tokens, nothing special: every text comes back
 
     void add(std::string token, unsigned type, unsigned score)
     {
@@ -66,8 +67,9 @@ Vocabulary vocabulary(Input& input, bool bytes, bool pieces)
     }
     const unsigned merges = input.byte() % 40;
     for (unsigned i = 0; i < merges; ++i) {
-        const std::string left = input.text(8);
-        result.merges.push_back(left + ' ' + input.text(8));
+        const std::string left = input.text(8), right = input.text(8);
+        result.merges.push_back(left + ' ' + right);
+        result.plain = result.plain && std::ranges::find(result.tokens, left + right) != result.tokens.end();
     }
     return result;
 }
