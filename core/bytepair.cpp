@@ -75,7 +75,7 @@ private:
     struct Candidate {
         std::uint64_t order; // rank, then place: the first of equals merges first
         std::uint64_t pair;
-        auto operator<=>(const Candidate&) const = default;
+        bool operator>(const Candidate& other) const { return order > other.order; }
         std::uint32_t left() const { return static_cast<std::uint32_t>(order); }
     };
 

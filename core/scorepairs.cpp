@@ -87,7 +87,7 @@ private:
     struct Candidate {
         std::uint64_t order; // score, then place: the first of equals merges first
         std::uint32_t size;  // of both together
-        auto operator<=>(const Candidate&) const = default;
+        bool operator>(const Candidate& other) const { return order > other.order; }
         std::uint32_t left() const { return static_cast<std::uint32_t>(order); }
     };
 

@@ -9,7 +9,6 @@ namespace {
 struct Hit {
     int token;
     std::size_t begin;
-    auto operator<=>(const Hit&) const = default;
 };
 
 bool isSpace(char c)
@@ -77,7 +76,7 @@ std::vector<SpecialTokens::Part> SpecialTokens::parts(std::string_view text) con
              at = text.find_first_of(group.firstBytes, at + 1))
             if (const auto it = group.tokens.find(text.substr(at, group.length)); it != group.tokens.end())
                 hits.push_back({it->second, at});
-        std::ranges::sort(hits);
+        std::ranges::stable_sort(hits, {}, &Hit::token); // found in the order of their places
         for (const Hit& hit : hits)
             cutting.take(hit, group.length, m_table->has(hit.token, kStripLeft), m_table->has(hit.token, kStripRight));
     }

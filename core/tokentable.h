@@ -12,15 +12,13 @@
 namespace quern {
 
 // What a token is for, as bits: llama.cpp gives some tokens more than one (llama_token_attr).
-enum TokenUse : std::uint8_t {
-    kNormal = 1,
-    kUnknown = 2,
-    kControl = 4,
-    kUserDefined = 8, // found in a text before everything else
-    kByte = 16,
-    kStripLeft = 32, // takes the white space before it along
-    kStripRight = 64,
-};
+constexpr std::uint8_t kNormal = 1;
+constexpr std::uint8_t kUnknown = 2;
+constexpr std::uint8_t kControl = 4;
+constexpr std::uint8_t kUserDefined = 8; // found in a text before everything else
+constexpr std::uint8_t kByte = 16;
+constexpr std::uint8_t kStripLeft = 32; // takes the white space before it along
+constexpr std::uint8_t kStripRight = 64;
 
 // The vocabulary of a model (tokenizer.ggml.*) as llama.cpp understands it, defaults and repairs included.
 struct TokenTable {
