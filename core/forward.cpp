@@ -82,7 +82,7 @@ public:
         m_turns = nn::turns(m_local ? attention.localRotation : attention.rotation, sequence, run.progress);
     }
 
-    void run(nn::Rows hidden)
+    void run(const nn::Rows& hidden)
     {
         Matrix part = attended(normalised(hidden, m_weights.attentionNorm));
         addTo(hidden, part, m_weights.attentionPostNorm);
@@ -98,7 +98,7 @@ private:
         return y;
     }
 
-    void addTo(nn::Rows hidden, Matrix& part, const std::optional<nn::Norm>& norm) const
+    void addTo(const nn::Rows& hidden, Matrix& part, const std::optional<nn::Norm>& norm) const
     {
         if (norm)
             nn::normalise(part, *norm, m_network.epsilon, part, m_run.progress);
@@ -121,7 +121,7 @@ private:
         return attended(query, key, value);
     }
 
-    Matrix attended(nn::Rows query, nn::Rows key, const nn::ConstRows& value) const
+    Matrix attended(const nn::Rows& query, const nn::Rows& key, const nn::ConstRows& value) const
     {
         const Sizes& s = m_network.sizes;
         const Attention& attention = m_network.attention;
@@ -232,7 +232,7 @@ std::uint64_t workingBytes(const Network& network, long sequence)
     const Sizes& s = network.sizes;
     const long longest = std::max({s.width, s.heads * s.valueSize, s.feedForward, s.expertFeedForward});
     const auto scratch = static_cast<std::uint64_t>(threads()) * sizeof(float)
-        * static_cast<std::uint64_t>(std::max(nn::kQueries * sequence, 2 * PackedMatrix::panelRows() * longest));
+        * static_cast<std::uint64_t>(std::max(nn::kQueries * sequence, 6 * PackedMatrix::panelRows() * longest));
     return std::max(activationBytes(network, sequence), kActivations) + scratch;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 // Eigen's packets carry attributes that say nothing as template arguments.
 #pragma GCC diagnostic ignored "-Wignored-attributes"
@@ -15,42 +16,112 @@ constexpr long kLanes = Eigen::internal::packet_traits<float>::size;
 constexpr int kWide = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32 ? 4 : 2; // packets across a panel
 constexpr int kTall = 6; // tokens at once: kTall * kWide sums and kWide + 1 factors stay in registers
 constexpr long kPanel = kLanes * kWide;
-constexpr long kDeep = 256;   // columns at once: that part of a panel stays in the cache
-constexpr long kTokens = 480; // of one task: their part of x stays in the cache too
+constexpr long kDeep = 384;       // columns at once: that part of a panel stays in the cache
+constexpr long kTokens = 480;     // of one task: their part of x stays in the cache too
+constexpr long kGroup = 16;       // panels of one task
+constexpr long kDecodedGroup = 4; // panels that one task decodes
 
-// Adds the products of `Tall` rows of x with a panel's columns [0, depth) to y, or stores them.
+// Rows of x, the columns [0, depth) of a panel, and where their products go.
+struct Block {
+    const float* x;
+    long xStride;
+    const float* panel;
+    long depth;
+    float* y;
+    long yStride;
+    bool add; // to what y holds
+};
+
+// The products of `Tall` rows of x.
 template <int Tall>
-void tile(const float* x, long xStride, const float* panel, long depth, float* y, long yStride, bool add)
+void tile(const Block& block)
 {
     using namespace Eigen::internal;
     Packet sums[Tall][kWide];
     for (auto& row : sums)
         for (Packet& sum : row)
             sum = pset1<Packet>(0);
-    for (long k = 0; k < depth; ++k, panel += kPanel) {
+    const float* panel = block.panel;
+    for (long k = 0; k < block.depth; ++k, panel += kPanel) {
         Packet w[kWide];
         for (int j = 0; j < kWide; ++j)
             w[j] = pload<Packet>(panel + j * kLanes);
         for (int i = 0; i < Tall; ++i) {
-            const Packet value = pset1<Packet>(x[i * xStride + k]);
+            const Packet value = pset1<Packet>(block.x[i * block.xStride + k]);
             for (int j = 0; j < kWide; ++j)
                 sums[i][j] = pmadd(value, w[j], sums[i][j]);
         }
     }
     for (int i = 0; i < Tall; ++i)
         for (int j = 0; j < kWide; ++j) {
-            float* to = y + i * yStride + j * kLanes;
-            pstoreu(to, add ? padd(ploadu<Packet>(to), sums[i][j]) : sums[i][j]);
+            float* to = block.y + i * block.yStride + j * kLanes;
+            pstoreu(to, block.add ? padd(ploadu<Packet>(to), sums[i][j]) : sums[i][j]);
         }
 }
 
+// The same of 1 to Tall rows.
 template <int Tall>
-void tiles(long tokens, const float* x, long xStride, const float* panel, long depth, float* y, long yStride, bool add)
+void tile(long rows, const Block& block)
 {
-    if (tokens == Tall)
-        tile<Tall>(x, xStride, panel, depth, y, yStride, add);
+    if (rows == Tall)
+        tile<Tall>(block);
     else if constexpr (Tall > 1)
-        tiles<Tall - 1>(tokens, x, xStride, panel, depth, y, yStride, add);
+        tile<Tall - 1>(rows, block);
+}
+
+// A panel's products with all rows of x. rows: of the panel that are filled.
+void tiles(const Product& product, Block block, long rows)
+{
+    if (rows == kPanel) {
+        for (long token = 0; token < product.tokens; token += kTall) {
+            tile<kTall>(std::min<long>(kTall, product.tokens - token), block);
+            block.x += kTall * block.xStride;
+            block.y += kTall * block.yStride;
+        }
+        return;
+    }
+    alignas(64) float edge[kTall * kPanel];
+    const Block real = std::exchange(block, {block.x, block.xStride, block.panel, block.depth, edge, kPanel, false});
+    for (long token = 0; token < product.tokens; token += kTall) {
+        const long tall = std::min<long>(kTall, product.tokens - token);
+        tile<kTall>(tall, block);
+        block.x += kTall * block.xStride;
+        for (long i = 0; i < tall; ++i)
+            for (long j = 0; j < rows; ++j) {
+                float& to = real.y[(token + i) * real.yStride + j];
+                to = (real.add ? to : 0) + edge[i * kPanel + j];
+            }
+    }
+}
+
+// y of `rows` out features from panels that follow each other, of `cols` columns; at most kTokens tokens. Their part
+// of x is copied together: rows of x lie apart by powers of two, which would all go to the same lines of the cache.
+void multiplyPanels(const Product& product, const float* panels, long rows, long cols)
+{
+    Matrix x(product.tokens, std::min(kDeep, cols));
+    for (long from = 0; from < cols; from += kDeep) {
+        const long depth = std::min(kDeep, cols - from);
+        for (long token = 0; token < product.tokens; ++token)
+            std::copy_n(product.x + token * product.xStride + from, depth, x.row(token).data());
+        for (long row = 0; row < rows; row += kPanel)
+            tiles(product,
+                  {.x = x.data(),
+                   .xStride = x.outerStride(),
+                   .panel = panels + row * cols + from * kPanel,
+                   .depth = depth,
+                   .y = product.y + row,
+                   .yStride = product.yStride,
+                   .add = from > 0},
+                  std::min(kPanel, rows - row));
+    }
+}
+
+// Panel `panel` of `to` from rows of a tensor, `row` being its first.
+void decodePanel(const Tensor& tensor, long row, PackedMatrix& to, long panel)
+{
+    Matrix values(to.rowsOf(panel), to.cols());
+    decodeRows(tensor, row, values.rows(), values.data());
+    packRows(values.data(), to.cols(), values.rows(), to.cols(), to.panel(panel));
 }
 
 } // namespace
@@ -107,71 +178,61 @@ void packColumns(const float* w, long stride, long rows, long cols, float* panel
 
 void multiplyPanel(const Product& product, const float* panel, long rows, long first, long last)
 {
-    alignas(64) float edge[kTall * kPanel];
-    for (long from = first; from < last; from += kDeep) {
-        const long depth = std::min(kDeep, last - from);
-        for (long token = 0; token < product.tokens; token += kTall) {
-            const long tall = std::min<long>(kTall, product.tokens - token);
-            const float* x = product.x + token * product.xStride + from;
-            float* y = product.y + token * product.yStride;
-            const bool add = from > first;
-            if (rows == kPanel) {
-                tiles<kTall>(tall, x, product.xStride, panel + from * kPanel, depth, y, product.yStride, add);
-                continue;
-            }
-            tiles<kTall>(tall, x, product.xStride, panel + from * kPanel, depth, edge, kPanel, false);
-            for (long i = 0; i < tall; ++i)
-                for (long j = 0; j < rows; ++j)
-                    y[i * product.yStride + j] = (add ? y[i * product.yStride + j] : 0) + edge[i * kPanel + j];
-        }
-    }
+    for (long from = first; from < last; from += kDeep)
+        tiles(product,
+              {.x = product.x + from,
+               .xStride = product.xStride,
+               .panel = panel + from * kPanel,
+               .depth = std::min(kDeep, last - from),
+               .y = product.y,
+               .yStride = product.yStride,
+               .add = from > first},
+              rows);
 }
 
 void multiply(const Eigen::Ref<const Matrix>& x, const PackedMatrix& w, Matrix& y, Progress& progress)
 {
     assert(x.cols() == w.cols());
     y.resize(x.rows(), w.rows());
-    const long parts = (x.rows() + kTokens - 1) / kTokens;
-    parallelFor(parts * w.panels(), progress, [&](long i) {
-        const long token = i / w.panels() * kTokens, panel = i % w.panels(), row = panel * kPanel;
-        multiplyPanel({.x = x.data() + token * x.outerStride(),
-                       .xStride = x.outerStride(),
-                       .tokens = std::min(kTokens, x.rows() - token),
-                       .y = y.data() + token * y.outerStride() + row,
-                       .yStride = y.outerStride()},
-                      w.panel(panel), w.rowsOf(panel), 0, w.cols());
+    const long parts = (x.rows() + kTokens - 1) / kTokens, panels = w.panels();
+    const long group = std::clamp(parts * panels / (4L * threads()), 1L, kGroup);
+    const long groups = (panels + group - 1) / group;
+    parallelFor(parts * groups, progress, [&](long i) {
+        const long token = i / groups * kTokens, panel = i % groups * group;
+        multiplyPanels({.x = x.data() + token * x.outerStride(),
+                        .xStride = x.outerStride(),
+                        .tokens = std::min(kTokens, x.rows() - token),
+                        .y = y.data() + token * y.outerStride() + panel * kPanel,
+                        .yStride = y.outerStride()},
+                       w.panel(panel), std::min(group * kPanel, w.rows() - panel * kPanel), w.cols());
     });
 }
 
 void multiply(const Eigen::Ref<const Matrix>& x, const Tensor& w, long matrix, Matrix& y, Progress& progress)
 {
     assert(x.cols() == w.cols());
-    const long rows = w.rows() / w.matrices();
+    const long rows = w.rows() / w.matrices(), panels = (rows + kPanel - 1) / kPanel;
     y.resize(x.rows(), rows);
-    parallelFor((rows + kPanel - 1) / kPanel, progress, [&](long i) {
-        const long row = i * kPanel, count = std::min(kPanel, rows - row);
-        Matrix values(count, w.cols());
-        PackedMatrix panel(count, w.cols());
-        decodeRows(w, matrix * rows + row, count, values.data());
-        packRows(values.data(), w.cols(), count, w.cols(), panel.panel(0));
-        multiplyPanel({.x = x.data(),
-                       .xStride = x.outerStride(),
-                       .tokens = x.rows(),
-                       .y = y.data() + row,
-                       .yStride = y.outerStride()},
-                      panel.panel(0), count, 0, w.cols());
+    const long group = std::clamp(panels / (4L * threads()), 1L, kDecodedGroup);
+    parallelFor((panels + group - 1) / group, progress, [&](long i) {
+        const long row = i * group * kPanel, count = std::min(group * kPanel, rows - row);
+        PackedMatrix decoded(count, w.cols());
+        for (long panel = 0; panel < decoded.panels(); ++panel)
+            decodePanel(w, matrix * rows + row + panel * kPanel, decoded, panel);
+        for (long token = 0; token < x.rows(); token += kTokens)
+            multiplyPanels({.x = x.data() + token * x.outerStride(),
+                            .xStride = x.outerStride(),
+                            .tokens = std::min(kTokens, x.rows() - token),
+                            .y = y.data() + token * y.outerStride() + row,
+                            .yStride = y.outerStride()},
+                           decoded.panel(0), count, w.cols());
     });
 }
 
 PackedMatrix packed(const Tensor& tensor, Progress& progress)
 {
     PackedMatrix result(tensor.rows(), tensor.cols());
-    parallelFor(result.panels(), progress, [&](long i) {
-        const long rows = result.rowsOf(i);
-        Matrix values(rows, tensor.cols());
-        decodeRows(tensor, i * kPanel, rows, values.data());
-        packRows(values.data(), tensor.cols(), rows, tensor.cols(), result.panel(i));
-    });
+    parallelFor(result.panels(), progress, [&](long i) { decodePanel(tensor, i * kPanel, result, i); });
     return result;
 }
 

@@ -60,7 +60,7 @@ public:
 
     bool has(std::string_view name) const { return m_model.find(m_prefix + std::string(name)); }
 
-    Tensor tensor(std::string_view name, std::vector<long> shape) const
+    Tensor tensor(std::string_view name, const std::vector<long>& shape) const
     {
         const std::string full = m_prefix + std::string(name);
         const Tensor* found = m_model.find(full);
