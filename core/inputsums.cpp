@@ -50,6 +50,12 @@ bool counted(const float* x, long n, std::vector<std::uint64_t>& counts)
     std::abort();
 }
 
+std::uint64_t bytesOfSums(long matrices, long cols)
+{
+    return static_cast<std::uint64_t>(matrices) * static_cast<std::uint64_t>(cols)
+        * (2 * sizeof(double) + sizeof(float));
+}
+
 template <typename T>
 void roundToFloats(T& values)
 {
@@ -72,11 +78,13 @@ InputSums::InputSums(std::string name, long matrices, long cols, bool hessians)
 
 std::uint64_t InputSums::bytes(long matrices, long cols, bool hessians)
 {
-    const auto values = static_cast<std::uint64_t>(matrices) * static_cast<std::uint64_t>(cols);
-    // The sums, and the rounded ones beside them.
-    const std::uint64_t sums = 2 * values * (2 * sizeof(double) + sizeof(float));
-    const std::uint64_t histograms = 2 * kCountedParts * LogHistogram::kBins * sizeof(std::uint64_t);
-    return sums + histograms + (hessians ? static_cast<std::uint64_t>(matrices) * ProductSum::bytes(cols) : 0);
+    const std::uint64_t products = hessians ? static_cast<std::uint64_t>(matrices) * ProductSum::bytes(cols) : 0;
+    return bytesOfSums(matrices, cols) + OutputCounts::bytes() + products;
+}
+
+std::uint64_t InputSums::resultBytes(long matrices, long cols)
+{
+    return bytesOfSums(matrices, cols) + 2 * LogHistogram::kBins * sizeof(std::uint64_t);
 }
 
 void InputSums::addStrip(long part, long matrix, const Eigen::Ref<const Matrix>& x)
@@ -150,6 +158,11 @@ OutputCounts::OutputCounts(std::string name)
     : m_name(std::move(name))
     , m_histograms(emptyHistograms())
 {
+}
+
+std::uint64_t OutputCounts::bytes()
+{
+    return kCountedParts * LogHistogram::kBins * sizeof(std::uint64_t);
 }
 
 void OutputCounts::add(const Eigen::Ref<const Matrix>& y, Progress& progress)

@@ -16,7 +16,9 @@ public:
     // name: of the tensor, for messages; matrices: experts, or 1.
     InputSums(std::string name, long matrices, long cols, bool hessians);
 
-    static std::uint64_t bytes(long matrices, long cols, bool hessians); // at most
+    static std::uint64_t bytes(long matrices, long cols,
+                               bool hessians);                  // that it allocates at most, without the result
+    static std::uint64_t resultBytes(long matrices, long cols); // of the result, without H
 
     // x: tokens x cols, of one expert. Throws Error if a value is no finite number.
     void add(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress);
@@ -41,6 +43,7 @@ private:
 class OutputCounts {
 public:
     explicit OutputCounts(std::string name);
+    static std::uint64_t bytes();
     void add(const Eigen::Ref<const Matrix>& y, Progress& progress); // throws Error if a value is no finite number
     LogHistogram finished() const;
 

@@ -1,58 +1,14 @@
 #include "core/quantize.h"
 
-#include "core/error.h"
-#include "core/mappedfile.h"
+#include "core/scratchfile.h"
 #include "core/slab.h"
 
 #include <cassert>
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace quern {
 namespace {
 
 constexpr std::uint64_t kAlignment = 64;
-
-// A file without a name: it ends with the program, however that ends.
-class Scratch {
-public:
-    explicit Scratch(std::filesystem::path folder)
-        : m_folder(folder.empty() ? std::filesystem::temp_directory_path() : std::move(folder))
-        , m_file(open(m_folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600))
-    {
-        if (m_file < 0)
-            fail(QUERN_TEXT("core", "No temporary file can be made in %1: %2."), m_folder.string(),
-                 std::string_view(std::strerror(errno)));
-    }
-    ~Scratch() { close(m_file); }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-
-    void write(std::uint64_t offset, std::span<const std::byte> bytes) const
-    {
-        while (!bytes.empty()) {
-            const ssize_t n = pwrite(m_file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n <= 0)
-                fail(QUERN_TEXT("core", "The temporary file in %1 cannot be written: %2."), m_folder.string(),
-                     std::string_view(std::strerror(errno)));
-            offset += static_cast<std::uint64_t>(n);
-            bytes = bytes.subspan(static_cast<std::size_t>(n));
-        }
-    }
-
-    std::shared_ptr<const MappedFile> mapped() const
-    {
-        return MappedFile::open("/proc/self/fd/" + std::to_string(m_file));
-    }
-
-private:
-    std::filesystem::path m_folder;
-    int m_file;
-};
 
 } // namespace
 
@@ -60,7 +16,7 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
                Progress& progress)
 {
     assert(plan.tensors.size() == model.tensors.size());
-    const Scratch scratch(options.workspace);
+    const ScratchFile scratch = ScratchFile::unnamed(options.workspace);
     const Work work {model, plan, calibration, options, false};
     Model result = model; // copies views, not weights
     result.metadata = plan.metadata;

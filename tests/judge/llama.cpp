@@ -53,7 +53,9 @@ const Api& api()
 // Runs tokens through a model with an empty memory.
 class Run {
 public:
-    Run(Model* model, const RunOptions& options, std::size_t positions)
+    // observer: null, or called with `self` for every operation.
+    Run(Model* model, const RunOptions& options, std::size_t positions, NodeObserver* observer = nullptr,
+        void* self = nullptr)
         : m_context(nullptr, api().freeContext)
     {
         Params params;
@@ -62,6 +64,8 @@ public:
         params.set(kBatch, static_cast<std::uint32_t>(positions));
         params.set(kThreads, std::int32_t(options.threads));
         params.set(kThreadsBatch, std::int32_t(options.threads));
+        params.set(kObserver, observer);
+        params.set(kObserverSelf, self);
         if (options.exact) {
             params.set(kFlashAttention, std::int32_t(0));
             params.set(kTypeK, std::int32_t(kF32));
@@ -111,6 +115,62 @@ private:
     std::unique_ptr<Context, void (*)(Context*)> m_context;
     std::size_t m_cols = 0;
     std::int32_t m_position = 0; // tokens seen
+};
+
+const float* vectorAt(const Node& x, std::int64_t i, std::int64_t j)
+{
+    return reinterpret_cast<const float*>(x.data + static_cast<std::size_t>(i) * x.strides[1]
+                                          + static_cast<std::size_t>(j) * x.strides[2]);
+}
+
+class Collector {
+public:
+    static bool observe(Node* node, bool ask, void* self)
+    {
+        const std::string operation = api().operation(node);
+        const bool wanted = (operation == "MUL_MAT" || operation == "MUL_MAT_ID")
+            && std::string_view(node->sources[0]->name).starts_with("blk.");
+        if (wanted && !ask)
+            static_cast<Collector*>(self)->collect(*node, operation == "MUL_MAT_ID");
+        return wanted || !ask;
+    }
+
+    std::map<std::string, InputSums> sums;
+
+private:
+    void collect(const Node& node, bool ofExperts)
+    {
+        const Node &weight = *node.sources[0], &x = *node.sources[1];
+        if (x.type != kF32)
+            throw std::runtime_error("The inputs of " + std::string(weight.name) + " are no floats.");
+        InputSums& of = sums[weight.name];
+        of.squares.resize(static_cast<std::size_t>(weight.sizes[0] * weight.sizes[2]));
+        of.counts.resize(static_cast<std::size_t>(weight.sizes[2]));
+        if (!ofExperts) {
+            for (std::int64_t j = 0; j < x.sizes[2]; ++j)
+                for (std::int64_t i = 0; i < x.sizes[1]; ++i)
+                    add(of, 0, vectorAt(x, i, j), x.sizes[0]);
+            return;
+        }
+        const Node& experts = *node.sources[2]; // used x tokens
+        for (std::int64_t token = 0; token < experts.sizes[1]; ++token)
+            for (std::int64_t i = 0; i < experts.sizes[0]; ++i) {
+                std::int32_t expert = 0;
+                std::memcpy(&expert,
+                            experts.data + static_cast<std::size_t>(i) * experts.strides[0]
+                                + static_cast<std::size_t>(token) * experts.strides[1],
+                            sizeof expert);
+                add(of, static_cast<std::size_t>(expert), vectorAt(x, i % x.sizes[1], token), x.sizes[0]);
+            }
+    }
+
+    static void add(InputSums& of, std::size_t expert, const float* x, std::int64_t n)
+    {
+        for (std::int64_t i = 0; i < n; ++i)
+            of.squares[expert * static_cast<std::size_t>(n) + static_cast<std::size_t>(i)]
+                += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        of.counts[expert] += 1;
+    }
 };
 
 // Negative logarithm of the token's probability; float and double as in llama-perplexity.
@@ -269,12 +329,31 @@ double Llama::perplexity(std::string_view text, int context, int chunks) const
     return std::exp(sum / static_cast<double>(wanted * (size - first - 1)));
 }
 
-void quantize(const std::string& in, const std::string& out, int ftype, int threads)
+std::map<std::string, InputSums> Llama::inputSums(std::span<const std::int32_t> tokens, int context) const
+{
+    refuseUnknown(tokens, vocabulary());
+    const auto size = static_cast<std::size_t>(context);
+    Collector collector;
+    Run run(m_model.get(), m_options, size, Collector::observe, &collector);
+    for (std::size_t first = 0; first + size <= tokens.size(); first += size) {
+        run.forget();
+        run.after(tokens.subspan(first, size), 0);
+    }
+    return std::move(collector.sums);
+}
+
+void quantize(const std::string& in, const std::string& out, int ftype, int threads, const Importance& importance)
 {
     Params params;
     api().quantizeDefaults(&params);
     params.set(kQuantizeThreads, std::int32_t(threads));
     params.set(kQuantizeType, std::int32_t(ftype));
+    std::vector<ImportanceEntry> entries;
+    for (const auto& [name, values] : importance)
+        entries.push_back({name.c_str(), values.data(), values.size()});
+    entries.push_back({});
+    if (!importance.empty())
+        params.set(kQuantizeInputs, static_cast<const ImportanceEntry*>(entries.data()));
     if (api().quantize(in.c_str(), out.c_str(), &params) != 0)
         fail("llama.cpp cannot quantize " + in + '.');
 }

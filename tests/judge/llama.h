@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,12 @@ struct Logits {
     std::vector<float> values;
 
     std::span<const float> row(std::size_t i) const { return std::span(values).subspan(i * cols, cols); }
+};
+
+// What llama-imatrix collects of a weight, in doubles: sums of squares of its inputs, row after row for every expert,
+// and how many inputs each has seen.
+struct InputSums {
+    std::vector<double> squares, counts;
 };
 
 // By default as llama-perplexity: keys and values rounded to F16, flash attention where the model allows it.
@@ -57,6 +64,9 @@ public:
     // predictions of the second half counted. The first chunks of them, or all if chunks is not positive.
     double perplexity(std::string_view text, int context, int chunks = -1) const;
 
+    // As llama-imatrix: the sums of every weight that begins with "blk.", over whole chunks, each read by itself.
+    std::map<std::string, InputSums> inputSums(std::span<const std::int32_t> tokens, int context) const;
+
 private:
     Llama(std::unique_ptr<Model, void (*)(Model*)> model, const RunOptions& options);
 
@@ -65,6 +75,9 @@ private:
 };
 
 // llama-quantize without options: a mix by its number (llama_ftype; Q4_K_M is 15). threads 0: as many as cores.
-void quantize(const std::string& in, const std::string& out, int ftype, int threads = 0);
+// importance: mean squares of the inputs of each weight, of all its experts.
+using Importance = std::map<std::string, std::vector<float>>;
+void quantize(const std::string& in, const std::string& out, int ftype, int threads = 0,
+              const Importance& importance = {});
 
 } // namespace judge

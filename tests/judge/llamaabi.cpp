@@ -58,6 +58,11 @@ Api::Api()
 
 std::string Api::check() const
 {
+    if (!base.reason().empty())
+        return base.reason();
+    const Node node {};
+    if (nodeName(&node) != node.name)
+        return unexpected("ggml_tensor");
     if (!ggml.reason().empty())
         return ggml.reason();
     if (!library.reason().empty())

@@ -46,12 +46,41 @@ constexpr std::size_t kSequences = 12;      // uint32
 constexpr std::size_t kThreads = 28;        // int32: when one token is decoded
 constexpr std::size_t kThreadsBatch = 32;   // int32: when several are
 constexpr std::size_t kFlashAttention = 52; // int32: -1 by itself, 0 off, 1 on
+constexpr std::size_t kObserver = 88;       // ggml_backend_sched_eval_callback, then what it is called with
+constexpr std::size_t kObserverSelf = 96;   // void*
 constexpr std::size_t kTypeK = 104;         // int32: ggml type of the cached keys
 constexpr std::size_t kTypeV = 108;         // int32: ggml type of the cached values
 
 // llama_model_quantize_params
 constexpr std::size_t kQuantizeThreads = 0; // int32
 constexpr std::size_t kQuantizeType = 4;    // int32: llama_ftype
+constexpr std::size_t kQuantizeInputs = 24; // const ImportanceEntry*, the last one without a name
+
+// llama_model_imatrix_data
+struct ImportanceEntry {
+    const char* name;
+    const float* values;
+    std::size_t count;
+};
+
+// ggml_tensor, as far as it is needed
+struct Node {
+    std::int32_t type;
+    void* buffer;
+    std::int64_t sizes[4];  // innermost first
+    std::size_t strides[4]; // bytes
+    std::int32_t operation;
+    std::int32_t parameters[16];
+    std::int32_t flags;
+    Node* sources[10];
+    Node* viewed;
+    std::size_t viewOffset;
+    std::byte* data;
+    char name[64];
+};
+
+// Called before a node is computed with ask, whether it is of interest, and if so afterwards without; false then stops.
+using NodeObserver = bool(Node* node, bool ask, void* self);
 
 // llama_batch; passed by value. All arrays have one entry per token.
 struct Batch {
@@ -70,6 +99,7 @@ struct Api {
 
     std::string reason; // empty if everything is as expected, else one sentence; then no function may be called
 
+    Library base {"libggml-base.so"};
     Library ggml {"libggml.v0.5.0.so"};
     Library library {"libllama.v0.5.0.so"};
 
@@ -81,6 +111,8 @@ struct Api {
 
     using Log = void(int level, const char* text, void*);
     void (*setLog)(Log*, void*) = llama<void(Log*, void*)>("llama_log_set");
+    const char* (*nodeName)(const Node*) = base.find<const char*(const Node*)>("ggml_get_name");
+    const char* (*operation)(const Node*) = base.find<const char*(const Node*)>("ggml_op_desc");
     void (*loadBackends)(const char* folder) = ggml.find<void(const char*)>("ggml_backend_load_all_from_path");
     std::size_t (*backends)() = ggml.find<std::size_t()>("ggml_backend_dev_count");
 

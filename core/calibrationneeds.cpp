@@ -1,0 +1,88 @@
+#include "core/calibrating.h"
+#include "core/collector.h"
+#include "core/error.h"
+
+#include <set>
+
+namespace quern {
+namespace {
+
+using namespace calibrating;
+
+constexpr long kTokensPerColumn = 16; // below, methods that use H visibly fit the text: measured at 1.5, 4 and 16
+
+std::uint64_t bytesOfFloats(long count)
+{
+    return static_cast<std::uint64_t>(count) * sizeof(float);
+}
+
+std::string fewTokens(const std::string& weight, long cols, double tokens)
+{
+    return sentence(QUERN_TEXT("core",
+                               "H of %1 has %2 columns and comes of %3 tokens; %4 are advisable, %5 for each column. "
+                               "With fewer, methods that use H fit this text rather than the model."),
+                    weight, cols, static_cast<long>(tokens), kTokensPerColumn * cols, kTokensPerColumn);
+}
+
+// Experts of all weights.
+struct Experts {
+    long all = 0, unseen = 0;
+
+    void add(const InputStats& stats)
+    {
+        all += static_cast<long>(stats.counts.size());
+        unseen += std::ranges::count(stats.counts, 0.0);
+    }
+};
+
+} // namespace
+
+CalibrationNeeds calibrationNeeds(const Model& model, const Chunks& chunks, const CalibrateOptions& options)
+{
+    const Network network = openNetwork(model);
+    const Sizes& sizes = network.sizes;
+    CalibrationNeeds needs;
+    std::uint64_t sums = 0, results = 0, hessians = 0;
+    for (const BlockTensors& block : network.blocks) {
+        sums = std::max(sums, Collector::bytes(block, options.hessians));
+        results += Collector::resultBytes(block);
+        hessians += options.hessians ? Collector::hessianBytes(block) : 0;
+    }
+    needs.memory = decodedBytes(network) + workingBytes(network, chunks.context)
+        + bytesOfFloats(batchOf(chunks) * chunks.context * sizes.width) + sums + results;
+    if (options.processOutput)
+        needs.memory += bytesOfFloats(kHeadTokens * (sizes.vocabulary + 2 * sizes.width))
+            + InputSums::bytes(1, sizes.width, options.hessians) + InputSums::resultBytes(1, sizes.width);
+    const std::uint64_t hidden = bytesOfFloats(chunks.count() * chunks.context * sizes.width);
+    needs.disk = options.checkpoint.empty() ? hidden + hessians : 2 * hidden + hessians + results;
+    return needs;
+}
+
+std::vector<std::string> shortcomings(const Calibration& calibration)
+{
+    std::vector<std::string> sentences;
+    const std::string* worst = nullptr; // of those without experts
+    double least = kTokensPerColumn;
+    Experts experts;
+    for (const auto& [name, stats] : calibration.inputs) {
+        if (stats.counts.size() > 1)
+            experts.add(stats);
+        const double perColumn = stats.counts.front() / static_cast<double>(stats.sumSquares.cols());
+        if (stats.counts.size() > 1 || stats.hessians.empty() || perColumn >= least)
+            continue;
+        least = perColumn;
+        worst = &name;
+    }
+    if (worst) {
+        const InputStats& stats = *calibration.find(*worst);
+        sentences.push_back(fewTokens(*worst, stats.sumSquares.cols(), stats.counts.front()));
+    }
+    if (experts.unseen > 0)
+        sentences.push_back(sentence(QUERN_TEXT("core",
+                                                "%1 of %2 matrices of experts saw no token of this text; nothing is "
+                                                "known of their inputs."),
+                                     experts.unseen, experts.all));
+    return sentences;
+}
+
+} // namespace quern

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "core/forward.h"
+#include "core/inputsums.h"
+
+#include <map>
+#include <memory>
+
+namespace quern {
+
+// Collects the statistics of one block, or of the output matrix, while tokens go through it. Inputs that several
+// weights share are summed up once.
+class Collector {
+public:
+    // block: null for the output matrix.
+    Collector(const BlockTensors* block, bool hessians);
+
+    // To be handed to the forward pass; refers to this collector.
+    Observer observer(Progress& progress);
+
+    // Of every weight that has been used. Gives the memory of the sums back.
+    Calibration finished(Progress& progress);
+
+    // Bytes that it allocates for a block at most, the result included; those of the result without H; those of H.
+    static std::uint64_t bytes(const BlockTensors& block, bool hessians);
+    static std::uint64_t resultBytes(const BlockTensors& block);
+    static std::uint64_t hessianBytes(const BlockTensors& block);
+
+private:
+    struct Collected {
+        std::string leader; // the weight that the inputs are summed up for; itself, or one that shares them
+        std::unique_ptr<InputSums> inputs; // of leaders
+        OutputCounts outputs;
+        double count = 0; // of inputs
+    };
+
+    Collected& of(const Tensor& weight);
+
+    bool m_hessians;
+    std::map<std::string, std::string, std::less<>> m_leaders; // of weights that share their inputs
+    std::map<std::string, Collected, std::less<>> m_collected;
+};
+
+} // namespace quern
