@@ -42,7 +42,7 @@ public:
         open();
         const long finished = m_checkpoint ? m_checkpoint->finished() : 0;
         for (long i = 0; i < finished; ++i)
-            take(readImatrix(m_checkpoint->blockFile(i)));
+            take(m_checkpoint->block(i));
         if (finished == 0)
             embedAll();
         for (long block = finished; block < m_network.sizes.blocks; ++block)
@@ -165,7 +165,7 @@ private:
         if (m_checkpoint) {
             ProgressPart end(progress, 0.98, 1);
             m_checkpoint->finish(block, ofBlock, end);
-            ofBlock = readImatrix(m_checkpoint->blockFile(block)); // H is in that file from now on
+            ofBlock = m_checkpoint->block(block); // H is in its file from now on
         } else if (m_options.hessians) {
             putAway(ofBlock, progress);
         }
@@ -177,6 +177,7 @@ private:
     {
         const long blocks = m_network.sizes.blocks;
         ProgressPart progress = part(costOfFingerprint() + static_cast<double>(blocks), costOfOutput());
+        progress.report(0, "output");
         Collector collector(nullptr, m_options.hessians);
         const Observer observer = collector.observer(progress);
         forParts(std::max(1L, kHeadTokens / m_chunks.context), progress, [&](long first, long n) {

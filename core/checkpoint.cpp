@@ -102,6 +102,17 @@ fs::path Checkpoint::blockFile(long block) const
     return m_folder / (std::string(kBlock) + std::to_string(block) + std::string(kSuffix));
 }
 
+Calibration Checkpoint::block(long block) const
+{
+    try {
+        return readImatrix(blockFile(block));
+    } catch (const Error& error) {
+        fail(QUERN_TEXT("core",
+                        "The interrupted calibration cannot be taken up; remove the folder %1 to begin anew. %2"),
+             m_folder.string(), std::string_view(error.what()));
+    }
+}
+
 // How many blocks of this run are there, whole; 0 if anything is amiss.
 long Checkpoint::finishedBefore(std::uint64_t hiddenBytes) const
 {

@@ -19,7 +19,7 @@ public:
 
     long finished() const { return m_finished; }       // number of blocks
     const ScratchFile& hidden(long block) const;       // what goes into it, or out of the one before
-    std::filesystem::path blockFile(long block) const; // a calibration of one block
+    Calibration block(long block) const; // statistics of a finished one; H stays in its file. Throws Error
 
     // Writes a block's statistics; hidden(block + 1) has been written.
     void finish(long block, const Calibration& ofBlock, Progress& progress);
@@ -27,6 +27,7 @@ public:
     static void remove(const std::filesystem::path& folder);
 
 private:
+    std::filesystem::path blockFile(long block) const;
     long finishedBefore(std::uint64_t hiddenBytes) const;
     void writeState();
 

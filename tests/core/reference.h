@@ -5,6 +5,7 @@
 #include <Eigen/Core>
 
 #include <cmath>
+#include <functional>
 #include <numbers>
 
 // The forward pass of the families as transformers 4.5x defines it (modeling_llama.py and its siblings), in doubles, on
@@ -30,6 +31,9 @@ public:
         , m_head(folder.config["head_dim"])
     {
     }
+
+    // Called with the inputs of every linear layer, tokens x features, if it is set.
+    std::function<void(const std::string& layer, const Matrix& x)> seen;
 
     // Of every token: tokens x vocabulary.
     Matrix logits(const std::vector<int>& tokens) const
@@ -63,6 +67,8 @@ private:
 
     Matrix linear(const Matrix& x, const std::string& name) const
     {
+        if (seen)
+            seen(name, x);
         Matrix y = x * weight(name).transpose();
         for (const tiny::Stored& tensor : m_folder.tensors)
             if (tensor.name == name + ".bias")

@@ -358,4 +358,35 @@ void quantize(const std::string& in, const std::string& out, int ftype, int thre
         fail("llama.cpp cannot quantize " + in + '.');
 }
 
+Importance importanceIn(const std::string& path)
+{
+    Nodes* opened = nullptr;
+    const std::unique_ptr<Gguf, void (*)(Gguf*)> file(api().openGguf(path.c_str(), {false, &opened}), api().freeGguf);
+    const std::unique_ptr<Nodes, void (*)(Nodes*)> nodes(opened, api().freeNodes);
+    if (!file)
+        fail("ggml cannot read " + path + '.');
+    std::map<std::string, std::pair<const Node*, const Node*>> weights; // sums and counts
+    for (Node* node = api().firstNode(nodes.get()); node; node = api().nextNode(nodes.get(), node)) {
+        const std::string name = node->name;
+        if (name.ends_with(".in_sum2"))
+            weights[name.substr(0, name.size() - 8)].first = node;
+        else if (name.ends_with(".counts"))
+            weights[name.substr(0, name.size() - 7)].second = node;
+    }
+    Importance importance;
+    for (const auto& [name, nodes] : weights) {
+        const auto [sums, counts] = nodes;
+        if (!sums || !counts || sums->type != kF32 || counts->type != kF32 || sums->sizes[1] != counts->sizes[1])
+            throw std::runtime_error("Sums and counts of " + name + " do not go together.");
+        for (std::int64_t row = 0; row < sums->sizes[1]; ++row) {
+            const float count = reinterpret_cast<const float*>(counts->data)[row];
+            for (std::int64_t i = 0; i < sums->sizes[0]; ++i) {
+                const float sum = reinterpret_cast<const float*>(sums->data)[row * sums->sizes[0] + i];
+                importance[name].push_back(count > 0 ? sum / count : 1.0F);
+            }
+        }
+    }
+    return importance;
+}
+
 } // namespace judge

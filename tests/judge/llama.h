@@ -80,4 +80,7 @@ using Importance = std::map<std::string, std::vector<float>>;
 void quantize(const std::string& in, const std::string& out, int ftype, int threads = 0,
               const Importance& importance = {});
 
+// The importance matrix in a GGUF file, as llama-quantize reads it: W.in_sum2 over W.counts, other tensors left aside.
+Importance importanceIn(const std::string& path);
+
 } // namespace judge

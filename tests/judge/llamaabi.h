@@ -15,6 +15,8 @@ struct Model;      // llama_model
 struct Context;    // llama_context
 struct Vocabulary; // llama_vocab
 struct Memory;     // what llama_get_memory points to
+struct Nodes;      // ggml_context
+struct Gguf;       // gguf_context
 
 // Stands for any of libllama's parameter structs. They are 78 to 160 bytes; on x86-64 System V a struct of that size is
 // passed by value on the stack, so a callee that knows a shorter one reads the front of this one.
@@ -79,6 +81,12 @@ struct Node {
     char name[64];
 };
 
+// gguf_init_params
+struct GgufParams {
+    bool withoutData;
+    Nodes** nodes; // gets the tensors
+};
+
 // Called before a node is computed with ask, whether it is of interest, and if so afterwards without; false then stops.
 using NodeObserver = bool(Node* node, bool ask, void* self);
 
@@ -113,6 +121,11 @@ struct Api {
     void (*setLog)(Log*, void*) = llama<void(Log*, void*)>("llama_log_set");
     const char* (*nodeName)(const Node*) = base.find<const char*(const Node*)>("ggml_get_name");
     const char* (*operation)(const Node*) = base.find<const char*(const Node*)>("ggml_op_desc");
+    Node* (*firstNode)(const Nodes*) = base.find<Node*(const Nodes*)>("ggml_get_first_tensor");
+    Node* (*nextNode)(const Nodes*, Node*) = base.find<Node*(const Nodes*, Node*)>("ggml_get_next_tensor");
+    Gguf* (*openGguf)(const char*, GgufParams) = base.find<Gguf*(const char*, GgufParams)>("gguf_init_from_file");
+    void (*freeGguf)(Gguf*) = base.find<void(Gguf*)>("gguf_free");
+    void (*freeNodes)(Nodes*) = base.find<void(Nodes*)>("ggml_free");
     void (*loadBackends)(const char* folder) = ggml.find<void(const char*)>("ggml_backend_load_all_from_path");
     std::size_t (*backends)() = ggml.find<std::size_t()>("ggml_backend_dev_count");
 
