@@ -23,7 +23,7 @@ struct LogHistogram {
         const auto bits = std::bit_cast<std::uint32_t>(value);
         const int place = static_cast<int>((bits & 0x7FFFFFFFU) >> kShift) - kFirst + 1;
         const int step = place < 0 ? 0 : place > static_cast<int>(kMiddle) ? static_cast<int>(kMiddle) : place;
-        return static_cast<std::size_t>(static_cast<int>(kMiddle) + (bits >> 31 ? -step : step));
+        return bits >> 31 ? kMiddle - static_cast<std::size_t>(step) : kMiddle + static_cast<std::size_t>(step);
     }
     // Bin i holds values between edge(i) and edge(i + 1); minus and plus infinity at the ends.
     static double edge(std::size_t i);
