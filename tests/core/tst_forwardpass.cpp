@@ -287,7 +287,7 @@ void ForwardPassTest::worksOnPartsOfTheTokens()
         seen += x.rows();
     };
     runBlock(network, weights, many, sequence, observer, progress);
-    QCOMPARE(calls, 2);
+    QVERIFY(calls > 1);
     QCOMPARE(seen, many.rows());
     Matrix expected = few;
     runBlock(network, weights, expected, sequence, {}, progress);
