@@ -9,7 +9,7 @@
 #include <filesystem>
 
 // The forward pass beside llama.cpp's prompt processing, same file, same threads: sequences of 512 tokens through a
-// random llama of 138 million weights, logits of every token. Ours includes decoding every block once.
+// random llama of 135 million weights, logits of every token. Ours includes decoding every block once.
 namespace {
 
 constexpr modelmaker::Shape kShape {

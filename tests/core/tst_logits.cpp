@@ -19,9 +19,6 @@ private slots:
     void ofFamiliesFromGgufOnly();
     void ofTrainedModels_data();
     void ofTrainedModels();
-
-private:
-    static void compare(const std::string& file, long tokens, double allowed);
 };
 
 namespace {
@@ -38,10 +35,8 @@ double divergence(std::span<const float> from, const Eigen::Ref<const Eigen::Row
     return (p.array().exp() * (p - q).array()).sum();
 }
 
-} // namespace
-
 // file: with F32 weights.
-void LogitsTest::compare(const std::string& file, long count, double allowed)
+void compare(const std::string& file, long count, double allowed)
 {
     const quern::Network network = quern::openNetwork(quern::openModel(file));
     const std::vector<int> tokens = forwardrun::someTokens(static_cast<std::size_t>(count), network.sizes.vocabulary);
@@ -60,6 +55,8 @@ void LogitsTest::compare(const std::string& file, long count, double allowed)
     QVERIFY2(largest < allowed, qPrintable(QString("a logit differs by %1").arg(largest)));
     QVERIFY2(worst < 1e-6, qPrintable(QString("a token's divergence is %1").arg(worst)));
 }
+
+} // namespace
 
 void LogitsTest::equalLlamaCpps_data()
 {
