@@ -1,5 +1,6 @@
 #include "app/demo.h"
 #include "app/mainwindow.h"
+#include "app/paths.h"
 #include "core/gguf.h"
 #include "core/preset.h"
 #include "widgets/infobar.h"
@@ -18,11 +19,6 @@
 #include <QUrl>
 
 namespace {
-
-std::filesystem::path nativePath(const QString& path)
-{
-    return std::filesystem::path(QFile::encodeName(path).toStdString());
-}
 
 QString recipeFilter()
 {
@@ -81,6 +77,7 @@ void MainWindow::showOpened(Opened opened)
             m_session.select(i);
     }
     showNotes(opened.presetError);
+    examineModel();
     emit modelOpened();
 }
 

@@ -63,6 +63,7 @@ MainWindow::MainWindow(Settings* settings, QWidget* parent)
     connect(m_tunePanel, &TunePanel::dragEnded, &m_analysis, &Analysis::release);
     connect(m_budget, &BudgetStrip::kindActivated, &m_session, &Session::chooseKind);
     connect(&m_session, &Session::kindChosen, this, &MainWindow::selectWorst);
+    connect(&m_session, &Session::evaluationWanted, this, &MainWindow::chooseEvaluation);
     connect(&m_session, &Session::opened, this, [this] { raiseView("matrix"); });
     connect(&m_analysis, &Analysis::completed, this, [this] {
         if (!m_demo.isEmpty() && m_editor.history()->count() == 0)
@@ -76,6 +77,7 @@ MainWindow::~MainWindow()
     m_analysis.stop();
     m_jobs.cancelAll();
     m_opening.cancel();
+    m_examining.cancel();
     disconnect(&m_jobs, nullptr, this, nullptr);
 }
 

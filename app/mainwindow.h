@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/exportdialog.h"
+#include "app/rundialog.h"
 #include "app/settings.h"
 #include "core/commandline.h"
 #include "widgets/analysis.h"
@@ -33,6 +34,7 @@ public:
     void openModel(const QString& path);
     void openDemo();
     void exportTo(const QString& target, const quern::ExportOptions& options);
+    void evaluate(const TextRun& run);
     void loadImatrix(const QString& path);
     void forgetImatrix();
     void openRecipe(const QString& path);
@@ -46,6 +48,7 @@ signals:
     void modelOpened();
     void openFailed(const QString& sentence);
     void exported(const QString& path);
+    void examined(); // it is known whether the model can be run
 
 protected:
     void closeEvent(QCloseEvent* event) override;
@@ -98,13 +101,18 @@ private:
     void copyCommandLine(const quern::Recipe& recipe, quern::Command command);
     quern::Command commandFor(const QString& target) const;
 
+    // running.cpp
+    void examineModel();
+    void chooseEvaluation();
+
     Settings* m_settings;
     Session m_session;
     RecipeEditor m_editor {&m_session};
     Analysis m_analysis {&m_session};
     JobQueue m_jobs;
-    Job m_opening;
+    Job m_opening, m_examining;
     QString m_demo;           // path of the demo while it is what is open
+    QString m_runObstacle;    // why the model cannot be run; empty if it can
     bool m_queueHeld = false; // the analysis waits for the job queue
 
     InfoBar* m_info;
@@ -119,6 +127,6 @@ private:
     QMenu* m_recentMenu;
     std::vector<QAction*> m_modelActions; // need a model
     std::vector<QAction*> m_planActions;  // need a plan
-    QAction* m_export;
+    QAction *m_export, *m_evaluate;
     QAction* m_forgetImatrix;
 };

@@ -148,6 +148,7 @@ void MainWindow::createViewMenu()
 void MainWindow::createModelMenu()
 {
     QMenu* menu = menuBar()->addMenu(tr("&Model"));
+    menu->setToolTipsVisible(true);
     const QString imatrixFilter = tr("Importance matrices (*.gguf *.dat *.imatrix)");
     menu->addAction(action(tr("&Load importance matrix…"), Qt::CTRL | Qt::Key_I, [this, imatrixFilter] {
         chooseFile(tr("Load an importance matrix"), imatrixFilter, &MainWindow::loadImatrix);
@@ -155,6 +156,10 @@ void MainWindow::createModelMenu()
     m_modelActions.push_back(menu->actions().back());
     m_forgetImatrix = action(tr("&Forget importance matrix"), {}, [this] { forgetImatrix(); });
     menu->addAction(m_forgetImatrix);
+    menu->addSeparator();
+    m_evaluate = action(tr("&Evaluate…"), Qt::CTRL | Qt::SHIFT | Qt::Key_E, [this] { chooseEvaluation(); });
+    m_evaluate->setIcon(icon("evaluate"));
+    menu->addAction(m_evaluate);
     menu->addSeparator();
     menu->addAction(action(tr("Select the &worst tensor"), Qt::CTRL | Qt::Key_W, [this] { selectWorst(); }));
     m_modelActions.push_back(menu->actions().back());
@@ -236,6 +241,7 @@ void MainWindow::createToolBars()
         static_cast<QToolButton*>(main->widgetForAction(findChild<QAction*>(name)))
             ->setToolButtonStyle(Qt::ToolButtonIconOnly);
     main->addSeparator();
+    main->addAction(m_evaluate);
     main->addAction(m_export);
     auto* exportButton = static_cast<QToolButton*>(main->widgetForAction(m_export));
     QFont bold = exportButton->font();
@@ -271,4 +277,10 @@ void MainWindow::enableActions()
     m_export->setToolTip(plan        ? tr("Write the model as GGUF, quantized as planned (Ctrl+E)")
                              : model ? m_session.planError()
                                      : tr("Open a model first."));
+    m_evaluate->setEnabled(plan && m_runObstacle.isEmpty());
+    m_evaluate->setToolTip(
+        !model                         ? tr("Open a model first.")
+            : !m_runObstacle.isEmpty() ? m_runObstacle
+            : !plan                    ? m_session.planError()
+                    : tr("Compare the predictions of the quantized model with the original's (Ctrl+Shift+E)"));
 }

@@ -2,12 +2,15 @@
 
 #include "core/preset.h"
 
+#include <QDir>
+#include <QFileInfo>
+
 #include <algorithm>
 
 namespace {
 
 constexpr int kRecent = 10;
-constexpr int kLayoutVersion = 1; // raise when docks are added, renamed or removed
+constexpr int kLayoutVersion = 2; // raise when docks are added, renamed or removed
 
 constexpr const char* kThemes[] = {"system", "light", "dark"};
 const QString kDefaultPreset = QStringLiteral("Q4_K_M");
@@ -92,6 +95,11 @@ QString Settings::preset() const
 void Settings::setPreset(const QString& name)
 {
     m_store.setValue("preset", name);
+}
+
+QString Settings::cacheFolder() const
+{
+    return QFileInfo(m_store.fileName()).dir().filePath(QStringLiteral("cache"));
 }
 
 QByteArray Settings::geometry() const

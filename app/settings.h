@@ -28,6 +28,8 @@ public:
     QString preset() const; // name of the preset that new models begin with
     void setPreset(const QString& name);
 
+    QString cacheFolder() const; // beside the file of settings; need not exist
+
     // The window's place and docks, under the version of the layout they belong to; empty if saved by another version.
     QByteArray geometry() const;
     QByteArray layout() const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 namespace quern {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 using Row = Eigen::Map<const Eigen::ArrayXf>;
 
 constexpr float kRange = 16; // nats below the most likely token: how far base files reach
-constexpr long kPart = 256; // values summed in single precision before double takes over
+constexpr long kPart = 256;  // values summed in single precision before double takes over
 
 Row row(std::span<const float> values)
 {
@@ -152,6 +153,36 @@ StoredDistribution stored(std::span<const float> logits, std::span<std::uint16_t
     for (std::size_t i = 0; i < logits.size(); ++i)
         codes[i] = static_cast<std::uint16_t>(std::nearbyint(codesPerNat * std::max(logits[i] - lowest, 0.0f)));
     return {range / 65535.0f, static_cast<float>(-of.nll(lowest)), codes};
+}
+
+Mean exponential(const Mean& x)
+{
+    return {std::exp(x.value), std::exp(x.value) * x.error};
+}
+
+Histogram decades(std::span<const double> values, double smallest, int binsPerDecade)
+{
+    assert(smallest > 0 && binsPerDecade > 0);
+    double least = std::numeric_limits<double>::infinity(), most = 0;
+    for (const double value : values)
+        if (value >= smallest && std::isfinite(value)) {
+            least = std::min(least, value);
+            most = std::max(most, value);
+        }
+    Histogram result;
+    if (most > 0) {
+        const double first = std::floor(std::log10(least) * binsPerDecade);
+        const double last = std::max(std::ceil(std::log10(most) * binsPerDecade), first + 1);
+        result.low = first / binsPerDecade;
+        result.high = last / binsPerDecade;
+        result.counts.resize(static_cast<std::size_t>(last - first));
+    }
+    for (const double value : values)
+        if (value < smallest)
+            ++result.below;
+        else
+            result.add(std::log10(value));
+    return result;
 }
 
 double quantile(std::span<const double> ascending, double share)

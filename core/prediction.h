@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/progress.h"
+#include "core/stats.h"
 
 #include <cstdint>
 #include <span>
@@ -37,8 +37,15 @@ struct Mean {
     double error = 0;
 };
 
+// Of exp(x), where x was averaged: the error to first order.
+Mean exponential(const Mean& x);
+
 // Position `share` (0 to 1) of ascending values, between two of them in proportion.
 double quantile(std::span<const double> ascending, double share);
+
+// How often values of each magnitude occur: a histogram of log10(value), whose edges are whole multiples of a bin's
+// width. Values below `smallest` (> 0), zeros among them, are counted in below. No bins if there is no other.
+Histogram decades(std::span<const double> values, double smallest, int binsPerDecade);
 
 // How a candidate predicts a text; the second half only where there is a reference. Definitions of llama-perplexity
 // (llama.cpp, tools/perplexity), without its limits: distributions are neither cut off nor rounded.

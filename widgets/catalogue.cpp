@@ -3,10 +3,10 @@
 
 #include <array>
 
-extern constinit const View channels, distribution, matrix, overview;
+extern constinit const View channels, distribution, matrix, output, overview;
 
 std::span<const View* const> views()
 {
-    static constexpr std::array all {&overview, &distribution, &matrix, &channels};
+    static constexpr std::array all {&overview, &distribution, &matrix, &channels, &output};
     return all;
 }

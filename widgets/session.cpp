@@ -2,6 +2,7 @@
 
 #include "widgets/text.h"
 
+#include <algorithm>
 #include <utility>
 
 Resolved resolved(const quern::Recipe& recipe, const quern::Model& model, const quern::Calibration* calibration)
@@ -28,12 +29,14 @@ void Session::setModel(std::shared_ptr<const quern::Model> model, quern::Recipe 
     m_stats.assign(tensors, nullptr);
     m_errors.assign(tensors, std::nullopt);
     m_failures.assign(tensors, QString());
+    m_evaluation = nullptr;
     m_selected = -1;
     m_channel = -1;
     take(std::move(resolved));
     emit modelChanged();
     emit calibrationChanged();
     emit recipeChanged();
+    emit evaluationChanged();
     emit selectionChanged();
 }
 
@@ -110,6 +113,19 @@ void Session::setFailure(int tensor, const QString& sentence)
 {
     m_failures.at(static_cast<std::size_t>(tensor)) = sentence;
     emit errorChanged(tensor);
+}
+
+void Session::setEvaluation(std::shared_ptr<const Evaluated> evaluation)
+{
+    m_evaluation = std::move(evaluation);
+    emit evaluationChanged();
+}
+
+bool Session::evaluationIsCurrent() const
+{
+    return m_evaluation && m_plan && m_evaluation->calibration == m_calibration
+        && std::ranges::equal(m_evaluation->plan->tensors, m_plan->tensors, {}, &quern::PlannedTensor::choice,
+                              &quern::PlannedTensor::choice);
 }
 
 void Session::select(int tensor)

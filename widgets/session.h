@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/calibration.h"
+#include "core/evaluate.h"
 #include "core/quantize.h"
 #include "core/stats.h"
 
@@ -17,6 +18,14 @@ struct Resolved {
 };
 // For any thread: may take tens of milliseconds on a model with a large tokenizer.
 Resolved resolved(const quern::Recipe& recipe, const quern::Model& model, const quern::Calibration* calibration);
+
+// What running the model on a text showed, and what was run.
+struct Evaluated {
+    quern::Evaluation figures;               // compared with the model as opened, unless the plan changes nothing
+    std::shared_ptr<const quern::Plan> plan; // quantized by this, never null
+    std::shared_ptr<const quern::Calibration> calibration;
+    QString recipe, text; // their names
+};
 
 // What the window is working on. Views read it, watch its signals, and change nothing but the selection and the recipe;
 // jobs change it through the setters. Every part is immutable once set, so jobs hold on to it without locks. GUI thread
@@ -43,11 +52,14 @@ public:
     std::optional<Error> error(int tensor) const;
     const QString& failure(int tensor) const; // why it could not be measured; empty if nothing went wrong
 
+    std::shared_ptr<const Evaluated> evaluation() const { return m_evaluation; } // null: none yet
+    bool evaluationIsCurrent() const;                                            // it is of this plan and calibration
+
     int tensorCount() const { return static_cast<int>(m_stats.size()); }
     int selected() const { return m_selected; } // index into model()->tensors, -1 for none
     long channel() const { return m_channel; }  // input channel (column) pointed at in the selected tensor, -1 for none
 
-    void setModel(std::shared_ptr<const quern::Model> model); // forgets calibration, measurements and selection
+    void setModel(std::shared_ptr<const quern::Model> model); // forgets all that was known
     void setModel(std::shared_ptr<const quern::Model> model, quern::Recipe recipe, Resolved resolved);
     void setCalibration(std::shared_ptr<const quern::Calibration> calibration);
     void setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved);
@@ -56,12 +68,14 @@ public:
     void setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats);
     void setError(int tensor, Error error);
     void setFailure(int tensor, const QString& sentence);
+    void setEvaluation(std::shared_ptr<const Evaluated> evaluation);
     void select(int tensor); // and no channel
     void selectChannel(long column);
     // Wishes beyond one tensor: views pass on what was pointed at, whoever can act on it listens.
     void chooseLayer(int layer) { emit layerChosen(layer); }
     void chooseKind(const QString& kind) { emit kindChosen(kind); } // kindOf() its tensors' names
-    void open(int tensor);                                          // selects it and asks for a closer look
+    void wantEvaluation() { emit evaluationWanted(); }
+    void open(int tensor); // selects it and asks for a closer look
 
 signals:
     void modelChanged();
@@ -69,10 +83,12 @@ signals:
     void recipeChanged(); // plan and planError too
     void statsChanged(int tensor);
     void errorChanged(int tensor); // error or failure
+    void evaluationChanged();
     void selectionChanged();
     void channelChanged();
     void layerChosen(int layer);
     void kindChosen(const QString& kind);
+    void evaluationWanted();
     void opened(int tensor); // double-click, Enter: show its matrix
 
 private:
@@ -86,6 +102,7 @@ private:
     std::vector<std::shared_ptr<const quern::TensorStats>> m_stats;
     std::vector<std::optional<Error>> m_errors;
     std::vector<QString> m_failures;
+    std::shared_ptr<const Evaluated> m_evaluation;
     int m_selected = -1;
     long m_channel = -1;
 };

@@ -5,7 +5,6 @@
 #include "core/error.h"
 
 #include <chrono>
-#include <cmath>
 
 namespace {
 
@@ -81,11 +80,11 @@ void printText(const quern::Evaluation& evaluation)
 {
     const quern::PredictionSummary& p = evaluation.predictions;
     Table table({"", "value", "standard error"});
-    table.add({"perplexity", fixed(p.perplexity, 4), fixed(p.perplexity * p.lnPerplexity.error, 4)});
+    table.add({"perplexity", fixed(p.perplexity, 4), fixed(quern::exponential(p.lnPerplexity).error, 4)});
     if (p.compared) {
         table.add({"perplexity of the reference", fixed(p.referencePerplexity, 4), ""});
-        table.add(
-            {"ratio", fixed(std::exp(p.lnRatio.value), 6), fixed(std::exp(p.lnRatio.value) * p.lnRatio.error, 6)});
+        const quern::Mean ratio = quern::exponential(p.lnRatio);
+        table.add({"ratio", fixed(ratio.value, 6), fixed(ratio.error, 6)});
         table.add({"correlation of ln p", percent(p.correlation), ""});
         table.add({"KL divergence", fixed(p.divergence.value, 6), fixed(p.divergence.error, 6)});
         for (const Quantile& q : kDivergences)

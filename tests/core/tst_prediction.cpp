@@ -56,6 +56,8 @@ private slots:
     void summarisesAsOnPaper();
     void summarisesNothing();
     void interpolatesQuantiles();
+    void countsByDecades();
+    void carriesErrorsThroughExp();
     void cutsTextsIntoChunks();
     void refusesShortTexts();
 };
@@ -200,6 +202,26 @@ void TestPrediction::interpolatesQuantiles()
     QCOMPARE(quantile(values, 0.9), 8 + 0.6 * 8);
     QCOMPARE(quantile(values, 1), 16.0);
     QCOMPARE(quantile({}, 0.5), 0.0);
+}
+
+void TestPrediction::countsByDecades()
+{
+    const std::vector<double> values {-1e-17, 0, 1e-12, 0.002, 0.003, 0.5, 0.9};
+    const Histogram h = decades(values, 1e-9, 2);
+    QCOMPARE(h.low, -3.0);
+    QCOMPARE(h.high, 0.0);
+    QCOMPARE(h.below, 3U);
+    QCOMPARE(h.above, 0U);
+    // Edges at 0.001, 0.0032, 0.01, 0.032, 0.1, 0.32, 1.
+    QCOMPARE(h.counts, (std::vector<std::uint64_t> {2, 0, 0, 0, 0, 2}));
+    QVERIFY(decades(std::vector<double> {0, 1e-10}, 1e-9, 2).counts.empty());
+    QCOMPARE(decades(std::vector<double> {1, 1}, 1e-9, 4).counts, (std::vector<std::uint64_t> {2})); // an edge itself
+}
+
+void TestPrediction::carriesErrorsThroughExp()
+{
+    const Mean x = exponential({std::log(3.0), 0.01});
+    QVERIFY(std::abs(x.value - 3) < 1e-12 && std::abs(x.error - 0.03) < 1e-12);
 }
 
 void TestPrediction::cutsTextsIntoChunks()

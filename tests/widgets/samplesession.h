@@ -11,6 +11,7 @@
 #include <QTest>
 #include <QWidget>
 
+#include <cmath>
 #include <limits>
 
 // Sessions with small models for tests of views.
@@ -71,6 +72,28 @@ inline void measureAll(Session& session)
 {
     for (int i = 0; i < session.tensorCount(); ++i)
         measure(session, i);
+}
+
+// Figures as an evaluation brings them: some predictions that did not move, most that did a little, a tail.
+inline std::shared_ptr<const Evaluated> sampleEvaluation(const Session& session)
+{
+    std::vector<quern::Prediction> predictions;
+    for (int i = 0; i < 1000; ++i) {
+        const double far = i < 20 ? 0 : std::exp(-9 + 0.008 * i);
+        predictions.push_back({2 + 0.001 * i + far, 2 + 0.001 * i, far, i % 9 != 0});
+    }
+    auto result = std::make_shared<Evaluated>();
+    result->figures = {quern::summary(predictions, true), {0.01, 0.02, 0.05, 0.04}, 512, 4};
+    result->plan = session.plan();
+    result->calibration = session.calibration();
+    result->recipe = QStringLiteral("Q4_0");
+    result->text = QStringLiteral("a text");
+    return result;
+}
+
+inline void evaluate(Session& session)
+{
+    session.setEvaluation(sampleEvaluation(session));
 }
 
 inline int indexOf(const Session& session, std::string_view name)

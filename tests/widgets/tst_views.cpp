@@ -96,6 +96,7 @@ private slots:
         session.select(3);
         settle(30);
         measureAll(session);
+        evaluate(session);
         settle();
         session.setRecipe(recipe("Q8_0"));
         session.selectChannel(5);
@@ -116,6 +117,7 @@ private slots:
         session.setRecipe(recipe());
         session.select(3);
         measureAll(session);
+        evaluate(session);
         const auto widget = made(view, session);
         settle();
         Plot* plot = widget->findChild<Plot*>();
@@ -189,6 +191,7 @@ private slots:
         session.setRecipe(recipe());
         session.select(indexOf(session, "blk.1.ffn_down.weight"));
         measureAll(session);
+        evaluate(session);
         const auto widget = made(view, session);
         settle();
         Plot* plot = widget->findChild<Plot*>();
@@ -229,6 +232,7 @@ private slots:
             measure(session, session.selected());
         else
             measureAll(session);
+        evaluate(session);
         for (const QSize size : {QSize(700, 420), QSize(1400, 500), QSize(320, 300)})
             for (const bool dark : {false, true}) {
                 const auto widget = made(view, session);

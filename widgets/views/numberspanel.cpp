@@ -2,7 +2,7 @@
 
 #include "widgets/text.h"
 
-#include <QHeaderView>
+#include <QLocale>
 
 namespace {
 
@@ -14,51 +14,9 @@ QString whole(std::uint64_t count)
 } // namespace
 
 NumbersPanel::NumbersPanel(QWidget* parent)
-    : QTableWidget(0, 2, parent)
+    : FigureList(parent)
 {
     setAccessibleName(tr("Figures of the tensor"));
-    setEditTriggers(NoEditTriggers);
-    setSelectionBehavior(SelectRows);
-    setShowGrid(false);
-    setWordWrap(false);
-    setTabKeyNavigation(false);
-    setFrameShape(QFrame::NoFrame);
-    verticalHeader()->hide();
-    horizontalHeader()->hide();
-    verticalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
-    horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
-    horizontalHeader()->setSectionResizeMode(1, QHeaderView::ResizeToContents);
-}
-
-QSize NumbersPanel::sizeHint() const
-{
-    return {fontMetrics().averageCharWidth() * 32, 200};
-}
-
-void NumbersPanel::addHeading(const QString& text)
-{
-    const int row = rowCount();
-    insertRow(row);
-    auto* item = new QTableWidgetItem(text);
-    QFont bold = font();
-    bold.setBold(true);
-    item->setFont(bold);
-    item->setToolTip(text);
-    setItem(row, 0, item);
-    setSpan(row, 0, 1, 2);
-}
-
-void NumbersPanel::addLine(const QString& name, const QString& value, const QString& explanation)
-{
-    const int row = rowCount();
-    insertRow(row);
-    auto* number = new QTableWidgetItem(value);
-    number->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    auto* label = new QTableWidgetItem(name);
-    label->setToolTip(explanation);
-    number->setToolTip(explanation);
-    setItem(row, 0, label);
-    setItem(row, 1, number);
 }
 
 void NumbersPanel::addWeights(const quern::TensorStats* stats)
@@ -104,8 +62,7 @@ void NumbersPanel::addErrors(const Session::Error& error, std::optional<double> 
 void NumbersPanel::show(const std::optional<Subject>& subject, const quern::TensorStats* stats,
                         const std::optional<Session::Error>& error, std::optional<double> errorPerStep)
 {
-    setRowCount(0);
-    clearSpans();
+    clearLines();
     if (!subject)
         return;
     addHeading(tr("%1, %2").arg(shapeText(subject->tensor()), text(subject->tensor().format->name)));

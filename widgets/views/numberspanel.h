@@ -1,12 +1,11 @@
 #pragma once
 
+#include "widgets/figurelist.h"
 #include "widgets/session.h"
 #include "widgets/views/subject.h"
 
-#include <QTableWidget>
-
 // A tensor's figures, one a line: of its weights, and of what the plan makes of them.
-class NumbersPanel final : public QTableWidget {
+class NumbersPanel final : public FigureList {
     Q_OBJECT
 
 public:
@@ -16,11 +15,7 @@ public:
     void show(const std::optional<Subject>& subject, const quern::TensorStats* stats,
               const std::optional<Session::Error>& error, std::optional<double> errorPerStep);
 
-    QSize sizeHint() const override;
-
 private:
-    void addHeading(const QString& text);
-    void addLine(const QString& name, const QString& value, const QString& explanation = {});
     void addWeights(const quern::TensorStats* stats);
     void addErrors(const Session::Error& error, std::optional<double> errorPerStep);
 };

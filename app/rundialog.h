@@ -1,0 +1,46 @@
+#pragma once
+
+#include "widgets/job.h"
+#include "widgets/session.h"
+
+#include <QDialog>
+
+class QComboBox;
+class QDialogButtonBox;
+class QLabel;
+class QSpinBox;
+
+// A text that the model is to be run on, and how much of it.
+struct TextRun {
+    QString path, title;
+    long context = 512; // tokens of a chunk
+    long most = 0;      // chunks; 0: all
+};
+
+// The bytes of a text. Any thread. Throws Error.
+std::string textOf(const TextRun& run);
+
+// Asks for the text that the model is to be evaluated on, and says what that will take.
+class RunDialog : public QDialog {
+    Q_OBJECT
+
+public:
+    RunDialog(const Session* session, const QString& folder, QWidget* parent = nullptr);
+
+    TextRun run() const;
+    QString needs() const; // what it will take, or why it cannot be done; empty while that is being found out
+    static TextRun defaultText();
+
+private:
+    void addTexts();
+    void browse();
+    void examine();
+
+    const Session* m_session;
+    QString m_folder;
+    QComboBox* m_text;
+    QSpinBox *m_context, *m_most;
+    QLabel* m_needs;
+    QDialogButtonBox* m_buttons;
+    Job m_examining; // last: ends before what it delivers to
+};

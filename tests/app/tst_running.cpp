@@ -1,0 +1,218 @@
+#include "app/demo.h"
+#include "app/mainwindow.h"
+#include "app/paths.h"
+#include "core/chunks.h"
+#include "core/gguf.h"
+#include "core/modelmaker.h"
+#include "core/preset.h"
+#include "tests/strict.h"
+
+#include <QDialogButtonBox>
+#include <QDockWidget>
+#include <QLabel>
+#include <QMessageBox>
+#include <QPushButton>
+#include <QSignalSpy>
+#include <QSpinBox>
+#include <QTemporaryDir>
+#include <QtTest>
+
+// The jobs that run the model, on the demo.
+class TestRunning : public QObject {
+    Q_OBJECT
+
+private slots:
+    void initTestCase();
+    void init();
+    void cleanup();
+    void evaluationIsWhatCoreFinds();
+    void evaluationIsOfItsRecipe();
+    void aloneWhereNothingChanges();
+    void cancelledEvaluationShowsNothing();
+    void unreadableTextIsRefused();
+    void dialogSaysWhatItTakes();
+    void modelWithoutTokenizerCannotBeRun();
+
+private:
+    void openAndWait(const QString& path);
+    TextRun shortRun() const;
+
+    std::unique_ptr<QTemporaryDir> m_folder;
+    std::unique_ptr<Settings> m_settings;
+    std::unique_ptr<MainWindow> m_window;
+};
+
+namespace {
+
+constexpr int kLong = 120000; // ms: for work under sanitizers on a busy machine
+
+QAction* actionNamed(MainWindow& window, const QString& name)
+{
+    for (QAction* action : window.findChildren<QAction*>())
+        if (QString(action->text()).remove(u'&').remove(u'…') == name)
+            return action;
+    return nullptr;
+}
+
+} // namespace
+
+void TestRunning::initTestCase()
+{
+    QVERIFY2(!demoPath().isEmpty(), "the demo model is missing from resources/demo/demo");
+    QCoreApplication::setAttribute(Qt::AA_DontUseNativeDialogs);
+}
+
+void TestRunning::init()
+{
+    strict::failOnWarnings();
+    m_folder = std::make_unique<QTemporaryDir>();
+    m_settings = std::make_unique<Settings>(m_folder->filePath("settings.ini"));
+    m_window = std::make_unique<MainWindow>(m_settings.get());
+    m_window->resize(1280, 720);
+    m_window->show();
+}
+
+void TestRunning::cleanup()
+{
+    m_window.reset();
+    m_settings.reset();
+    m_folder.reset();
+}
+
+void TestRunning::openAndWait(const QString& path)
+{
+    QSignalSpy examined(m_window.get(), &MainWindow::examined);
+    m_window->openModel(path);
+    QVERIFY(examined.wait(kLong));
+}
+
+TextRun TestRunning::shortRun() const
+{
+    return {demoPath() + "/evaluation.txt", "evaluation.txt", 64, 2};
+}
+
+void TestRunning::evaluationIsWhatCoreFinds()
+{
+    openAndWait(demoPath());
+    Session* session = m_window->session();
+    QSignalSpy changed(session, &Session::evaluationChanged);
+    m_window->evaluate(shortRun());
+    QVERIFY(changed.wait(kLong));
+    const auto found = session->evaluation();
+    QVERIFY(found && session->evaluationIsCurrent());
+    QCOMPARE(found->recipe, QString("Q4_K_M"));
+    QCOMPARE(found->text, QString("evaluation.txt"));
+    QVERIFY(m_window->findChild<QDockWidget*>("output")->isVisible());
+
+    quern::NoProgress quiet;
+    const auto chunks = quern::chunksOf(quern::tokenizerOf(*session->model()), textOf(shortRun()), 64, 2, quiet);
+    const quern::Model quantized = quern::quantize(*session->model(), *session->plan(), nullptr, {}, quiet);
+    const quern::Evaluation direct = quern::evaluate(quantized, *session->model(), chunks, {}, quiet);
+    QCOMPARE(found->figures.predictions.tokens, 2L * chunks.scored());
+    QCOMPARE(found->figures.predictions.divergences, direct.predictions.divergences);
+    QCOMPARE(found->figures.predictions.perplexity, direct.predictions.perplexity);
+    QCOMPARE(found->figures.hiddenErrors, direct.hiddenErrors);
+    QVERIFY(direct.predictions.divergence.value > 0);
+}
+
+void TestRunning::evaluationIsOfItsRecipe()
+{
+    openAndWait(demoPath());
+    Session* session = m_window->session();
+    QSignalSpy changed(session, &Session::evaluationChanged);
+    m_window->evaluate(shortRun());
+    QVERIFY(changed.wait(kLong));
+    const double coarse = session->evaluation()->figures.predictions.divergence.value;
+    session->setRecipe({.name = {}, .preset = quern::findPreset("Q8_0"), .rules = {}});
+    QVERIFY(!session->evaluationIsCurrent());
+    m_window->evaluate(shortRun());
+    QVERIFY(changed.wait(kLong));
+    QVERIFY(session->evaluationIsCurrent());
+    QCOMPARE(session->evaluation()->recipe, QString("Q8_0"));
+    QVERIFY(session->evaluation()->figures.predictions.divergence.value < coarse / 4);
+    openAndWait(demoPath());
+    QVERIFY(!session->evaluation());
+}
+
+void TestRunning::aloneWhereNothingChanges()
+{
+    openAndWait(demoPath());
+    Session* session = m_window->session();
+    session->setRecipe({});
+    QSignalSpy changed(session, &Session::evaluationChanged);
+    m_window->evaluate(shortRun());
+    QVERIFY(changed.wait(kLong));
+    QVERIFY(!session->evaluation()->figures.predictions.compared);
+    QVERIFY(session->evaluation()->figures.predictions.perplexity > 1);
+}
+
+void TestRunning::cancelledEvaluationShowsNothing()
+{
+    openAndWait(demoPath());
+    TextRun run = shortRun();
+    run.most = 0;
+    run.context = 512;
+    m_window->evaluate(run);
+    QTRY_VERIFY_WITH_TIMEOUT(m_window->jobs()->current() && m_window->jobs()->current()->fraction > 0, kLong);
+    m_window->jobs()->cancelCurrent();
+    QVERIFY(m_window->jobs()->wait(kLong));
+    QCoreApplication::processEvents();
+    QVERIFY(!m_window->jobs()->busy());
+    QVERIFY(!m_window->session()->evaluation());
+    // Nothing stays behind on the disk.
+    QVERIFY(QDir(m_settings->cacheFolder()).entryList(QDir::Files | QDir::Hidden | QDir::System).isEmpty());
+}
+
+void TestRunning::unreadableTextIsRefused()
+{
+    openAndWait(demoPath());
+    m_window->evaluate({m_folder->filePath("absent.txt"), "absent.txt", 64, 2});
+    QMessageBox* box = nullptr;
+    QTRY_VERIFY_WITH_TIMEOUT((box = m_window->findChild<QMessageBox*>()) && box->isVisible(), kLong);
+    QVERIFY2(box->informativeText().contains("absent.txt"), qPrintable(box->informativeText()));
+    box->close();
+}
+
+void TestRunning::dialogSaysWhatItTakes()
+{
+    openAndWait(demoPath());
+    m_window->session()->wantEvaluation();
+    auto* dialog = m_window->findChild<RunDialog*>();
+    QVERIFY(dialog);
+    QCOMPARE(dialog->run().title, QString("evaluation.txt"));
+    auto* start = dialog->findChild<QDialogButtonBox*>()->buttons().front();
+    QTRY_VERIFY_WITH_TIMEOUT(dialog->needs().contains("memory"), kLong);
+    const QString all = dialog->needs();
+    dialog->findChildren<QSpinBox*>()[1]->setValue(3);
+    QTRY_VERIFY_WITH_TIMEOUT(dialog->needs().contains("Chunks: 3."), kLong);
+    QVERIFY(dialog->needs() != all);
+    // More tokens in one chunk than the text has.
+    dialog->findChildren<QSpinBox*>()[0]->setValue(1 << 20);
+    QTRY_VERIFY_WITH_TIMEOUT(!start->isEnabled() || !dialog->findChildren<QPushButton*>()[1]->isEnabled(), kLong);
+    QVERIFY2(!dialog->needs().isEmpty() && !dialog->needs().contains("memory"), qPrintable(dialog->needs()));
+    dialog->close();
+}
+
+void TestRunning::modelWithoutTokenizerCannotBeRun()
+{
+    quern::Model model;
+    model.metadata.set("general.architecture", std::string("llama"));
+    modelmaker::add(model, "blk.0.attn_q.weight", {8, 256}, modelmaker::normalWeights(8 * 256, 1));
+    quern::NoProgress quiet;
+    const QString path = m_folder->filePath("bare.gguf");
+    quern::writeModel(model, nativePath(path), false, quiet);
+    openAndWait(path);
+    QAction* evaluate = actionNamed(*m_window, "Evaluate");
+    QVERIFY(evaluate);
+    QVERIFY(!evaluate->isEnabled());
+    QVERIFY2(evaluate->toolTip().contains("cannot be run"), qPrintable(evaluate->toolTip()));
+    m_window->session()->wantEvaluation(); // from the view's button
+    auto* box = m_window->findChild<QMessageBox*>();
+    QVERIFY(box && box->isVisible());
+    QCOMPARE(box->informativeText(), evaluate->toolTip());
+    box->close();
+    QVERIFY(!m_window->findChild<RunDialog*>());
+}
+
+QTEST_MAIN(TestRunning)
+#include "tst_running.moc"
