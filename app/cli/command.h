@@ -15,4 +15,4 @@ struct Command {
 };
 
 extern const Command infoCommand, statsCommand, tokensCommand, quantizeCommand, compareCommand, evaluateCommand,
-    recipeCommand, formatsCommand, methodsCommand, architecturesCommand;
+    calibrateCommand, recipeCommand, formatsCommand, methodsCommand, architecturesCommand;

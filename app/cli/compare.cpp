@@ -1,3 +1,4 @@
+#include "app/cli/calibrate.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/distortion.h"
@@ -8,7 +9,8 @@
 namespace {
 
 constexpr Option kOptions[] {
-    {"--imatrix", "FILE", "importance matrix of llama.cpp: adds rho, the relative error of the outputs"},
+    {"--calibration", "CAL.gguf", "adds rho, the relative error of the outputs, by what quern-cli calibrate saw"},
+    {"--imatrix", "FILE", "the same with an importance matrix of llama.cpp"},
 };
 
 // E[x^2] of every column, for every matrix of the tensor; empty without statistics.
@@ -63,7 +65,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const bool json = arguments.has("--json");
     const quern::Model original = opened(arguments.positional()[0], json);
     const quern::Model quantized = opened(arguments.positional()[1], json);
-    const auto calibration = calibrationAt(arguments.text("--imatrix"), original);
+    const auto calibration = givenCalibration(arguments, original, false, progress);
     std::vector<std::string> warnings;
     noteMissing(original, quantized, " is only in the first model.", warnings);
     noteMissing(quantized, original, " is only in the second model.", warnings);

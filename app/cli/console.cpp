@@ -57,6 +57,22 @@ void Console::report(double fraction, std::string_view step)
     show(fraction, quern::toText(step));
 }
 
+// ", 2:05 left" once there is something to judge by; else nothing.
+std::string Console::remaining(double fraction) const
+{
+    constexpr double kLeast = 0.01, kSeconds = 5;
+    const double spent = std::chrono::duration<double>(Clock::now() - m_start).count();
+    if (fraction < kLeast || fraction >= 1 || spent < kSeconds)
+        return {};
+    const auto left = static_cast<long>(spent * (1 - fraction) / fraction);
+    char text[64];
+    if (left >= 3600)
+        std::snprintf(text, sizeof text, ", %ld:%02ld:%02ld left", left / 3600, left / 60 % 60, left % 60);
+    else
+        std::snprintf(text, sizeof text, ", %ld:%02ld left", left / 60, left % 60);
+    return text;
+}
+
 void Console::show(double fraction, const std::string& step)
 {
     m_shown = true;
@@ -64,7 +80,7 @@ void Console::show(double fraction, const std::string& step)
         const nlohmann::json line {{"fraction", std::clamp(fraction, 0.0, 1.0)}, {"step", step}};
         std::fprintf(stderr, "%s\n", line.dump().c_str());
     } else {
-        std::fprintf(stderr, "\r\033[K%3.0f %%  %.60s", 100 * fraction, step.c_str());
+        std::fprintf(stderr, "\r\033[K%3.0f %%%s  %.60s", 100 * fraction, remaining(fraction).c_str(), step.c_str());
     }
 }
 

@@ -23,10 +23,11 @@ public:
 
 private:
     void show(double fraction, const std::string& step);
+    std::string remaining(double fraction) const;
 
     Style m_style;
     std::mutex m_mutex;
     double m_fraction = -1; // last shown; never goes back
     bool m_shown = false;
-    std::chrono::steady_clock::time_point m_next {};
+    std::chrono::steady_clock::time_point m_next {}, m_start = std::chrono::steady_clock::now();
 };

@@ -1,5 +1,6 @@
 #include "core/evaluate.h"
 
+#include "app/cli/calibrate.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/error.h"
@@ -17,8 +18,6 @@ constexpr Option kOptions[] {
     {"--chunks", "N", "chunks at most; all if absent"},
     {"--overwrite", nullptr, "replace the file of --write-base if it exists"},
 };
-
-constexpr long kLongest = 1 << 24; // tokens of a chunk
 
 // Shares of the predictions, as llama-perplexity lists them.
 struct Quantile {
@@ -126,9 +125,7 @@ quern::Evaluation evaluated(const Arguments& arguments, const quern::Model& mode
             announce(model, nullptr, base.chunks());
         return quern::evaluate(model, base, options, progress);
     }
-    const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), textAt(arguments.text("--text")),
-                                                 arguments.number("--ctx", 4, kLongest, 512),
-                                                 arguments.number("--chunks", 1, kLongest, 0), progress);
+    const quern::Chunks chunks = textChunks(arguments, model, progress);
     std::optional<quern::Model> reference;
     if (arguments.has("--reference"))
         reference = opened(arguments.text("--reference"), json);

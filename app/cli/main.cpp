@@ -11,9 +11,9 @@
 
 namespace {
 
-constexpr const Command* kCommands[] {&infoCommand,    &statsCommand,        &tokensCommand, &quantizeCommand,
-                                      &compareCommand, &evaluateCommand,     &recipeCommand, &formatsCommand,
-                                      &methodsCommand, &architecturesCommand};
+constexpr const Command* kCommands[] {&infoCommand,     &statsCommand,   &tokensCommand,       &calibrateCommand,
+                                      &quantizeCommand, &compareCommand, &evaluateCommand,     &recipeCommand,
+                                      &formatsCommand,  &methodsCommand, &architecturesCommand};
 
 constexpr Option kCommon[] {
     {"--json", nullptr, "one JSON object on stdout, keys sorted"},

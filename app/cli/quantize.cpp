@@ -1,5 +1,6 @@
 #include "core/quantize.h"
 
+#include "app/cli/calibrate.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/error.h"
@@ -18,11 +19,16 @@ constexpr Option kOptions[] {
     {"--set", "KEY=VALUE", "a setting of --method; may be repeated"},
     {"--recipe", "R.json", "a recipe"},
     {"--rule", "GLOB=FORMAT[:METHOD]", "for some tensors, upon all that; may be repeated, the last match decides"},
-    {"--imatrix", "FILE", "importance matrix of llama.cpp, GGUF or legacy"},
+    {"--calibration", "CAL.gguf", "weigh errors by the inputs that quern-cli calibrate saw"},
+    {"--imatrix", "FILE", "the same with an importance matrix of llama.cpp, GGUF or legacy"},
+    {"--text", "FILE", "the same with what this text gives: calibrates on the way"},
+    {"--ctx", "N", "tokens of a chunk of --text; 512 if absent"},
+    {"--chunks", "N", "chunks of --text at most; all if absent"},
     {"--zero-nonfinite", nullptr, "store weights that are infinite or no numbers as 0 instead of refusing"},
     {"--dry-run", nullptr, "say what it would give, exact to the byte, and read metadata only"},
     {"--overwrite", nullptr, "replace OUT.gguf if it exists"},
 };
+constexpr double kCalibrating = 0.5; // share of the progress that --text takes
 constexpr std::string_view kRepeatable[] {"--set", "--rule"};
 
 const quern::BlockFormat* formatNamed(const std::string& name)
@@ -168,7 +174,8 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const quern::Model model = opened(arguments.positional()[0], json);
     if (model.obstacle)
         throw quern::Error(*model.obstacle);
-    const auto calibration = calibrationAt(arguments.text("--imatrix"), model);
+    quern::ProgressPart calibrating(progress, 0, arguments.has("--text") ? kCalibrating : 0);
+    const auto calibration = givenCalibration(arguments, model, !dry, calibrating);
     const quern::Calibration* weights = calibration ? &*calibration : nullptr;
     const quern::Plan plan
         = quern::resolve(recipe, model, weights, dry ? quern::Purpose::Sizes : quern::Purpose::Quantize);
@@ -184,7 +191,8 @@ void run(const Arguments& arguments, quern::Progress& progress)
             const bool weighted = quern::inputsOf(model.tensors[tensor.index], weights) != nullptr;
             addErrors(result["tensors"][tensor.index], tensor, weighted);
         };
-        quern::exportModel(model, plan, weights, output, options, progress);
+        quern::ProgressPart exporting(progress, arguments.has("--text") ? kCalibrating : 0, 1);
+        quern::exportModel(model, plan, weights, output, options, exporting);
         result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     if (json)

@@ -1,5 +1,6 @@
 #include "core/recipe.h"
 
+#include "app/cli/calibrate.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/error.h"
@@ -8,6 +9,7 @@
 namespace {
 
 constexpr Option kOptions[] {
+    {"--calibration", "CAL.gguf", "a calibration; presets give some tensors other types with one"},
     {"--imatrix", "FILE", "importance matrix of llama.cpp; presets give some tensors other types with one"},
 };
 
@@ -42,7 +44,7 @@ void printPlan(const quern::Plan& plan, const quern::Model& model, bool tensors)
     say(size(plan.fileBytes) + ", " + fixed(plan.bitsPerWeight(model), 2) + " bits per weight");
 }
 
-void run(const Arguments& arguments, quern::Progress&)
+void run(const Arguments& arguments, quern::Progress& progress)
 {
     const bool json = arguments.has("--json");
     const std::string verb = arguments.positional()[0];
@@ -55,7 +57,7 @@ void run(const Arguments& arguments, quern::Progress&)
         say(quern::toJson(recipe));
     if (arguments.positional().size() > 2) {
         const quern::Model model = opened(arguments.positional()[2], json);
-        const auto calibration = calibrationAt(arguments.text("--imatrix"), model);
+        const auto calibration = givenCalibration(arguments, model, false, progress);
         const quern::Plan plan = quern::resolve(recipe, model, calibration ? &*calibration : nullptr);
         addPlan(result, plan, model);
         if (!json) {

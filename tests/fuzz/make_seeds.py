@@ -5,7 +5,7 @@ import pathlib
 import struct
 import sys
 
-F32, F16, Q8_0, Q4_K = 0, 1, 8, 12
+F32, F16, Q8_0, Q4_K, I64 = 0, 1, 8, 12, 27
 UINT8, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64 = 0, 4, 5, 6, 7, 8, 9, 10
 
 
@@ -77,6 +77,18 @@ def imatrix_seeds():
                         entry("imatrix.datasets", ARRAY, array(STRING, [text("wiki")])),
                         entry("imatrix.chunk_count", UINT32, struct.pack("<I", 5))],
                        [("a.counts", [1, 2], F32, floats(1, 0)), ("a.in_sum2", [2, 2], F32, floats(1, 2, 3, 4))])
+
+
+    names = [entry("quern.calibration.version", UINT32, struct.pack("<I", 1)),
+             entry("quern.hessian.weights", ARRAY, array(STRING, [text("b")])),
+             entry("quern.hessian.same_as", ARRAY, array(STRING, [text("a")]))]
+    bins = struct.pack("<1539q", *([0] * 769 + [4] + [0] * 769))
+    sums = [(f"{weight}.{name}", size, F32, floats(*values)) for weight in "ab"
+            for name, size, values in [("counts", [1], [2]), ("in_sum2", [2], [2, 8]), ("in_abs", [2], [2, 4]),
+                                       ("in_max", [2], [1, 2])]]
+    yield "quern", gguf([entry("general.type", STRING, text("imatrix")), *names],
+                        [*sums, ("a.in_hist", [1539], I64, bins), ("a.out_hist", [1539], I64, bins),
+                         ("a.hessian", [3], F32, floats(1, 2, 4))])
 
 
 def logits_seeds():
