@@ -179,10 +179,17 @@ void MainWindow::openRecipe(const QString& path)
 
 void MainWindow::saveRecipe(const QString& path)
 {
+    saveRecipe(path, m_session.recipe());
+}
+
+bool MainWindow::saveRecipe(const QString& path, const quern::Recipe& recipe)
+{
     QSaveFile file(path);
-    if (!file.open(QIODevice::WriteOnly) || file.write(QByteArray::fromStdString(quern::toJson(m_session.recipe()))) < 0
-        || !file.commit())
-        refuse(tr("The recipe cannot be saved"), tr("%1 cannot be written: %2.").arg(path, file.errorString()));
+    if (file.open(QIODevice::WriteOnly) && file.write(QByteArray::fromStdString(quern::toJson(recipe))) >= 0
+        && file.commit())
+        return true;
+    refuse(tr("The recipe cannot be saved"), tr("%1 cannot be written: %2.").arg(path, file.errorString()));
+    return false;
 }
 
 void MainWindow::loadImatrix(const QString& path)
@@ -256,6 +263,8 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
 {
     const quern::Recipe recipe = m_session.recipe();
     quern::Command command = commandFor(target);
+    command.overwrite = options.overwrite;
+    command.zeroNonFinite = options.zeroNonFinite;
     m_jobs.submit(
         tr("Export %1").arg(QFileInfo(target).fileName()),
         [model = m_session.model(), plan = m_session.plan(), calibration = m_session.calibration(), target,
@@ -316,8 +325,9 @@ void MainWindow::copyCommandLine(const quern::Recipe& recipe, quern::Command com
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->setAcceptMode(QFileDialog::AcceptSave);
     dialog->setDefaultSuffix(QStringLiteral("json"));
-    connect(dialog, &QFileDialog::fileSelected, this, [this, command, copy](const QString& path) mutable {
-        saveRecipe(path);
+    connect(dialog, &QFileDialog::fileSelected, this, [this, recipe, command, copy](const QString& path) mutable {
+        if (!saveRecipe(path, recipe))
+            return;
         command.recipe = nativePath(path);
         copy(command);
     });

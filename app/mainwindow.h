@@ -39,6 +39,7 @@ public:
     void forgetImatrix();
     void openRecipe(const QString& path);
     void saveRecipe(const QString& path);
+    bool saveRecipe(const QString& path, const quern::Recipe& recipe); // false: it could not, and said so
     void selectWorst(const QString& kind = {}); // of what has been measured; of all kinds if empty
 
     enum class Perspective { Explore, Tune };

@@ -3,6 +3,9 @@
 #include "core/preset.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <span>
 
 namespace quern {
 namespace {
@@ -23,31 +26,78 @@ std::string option(std::string_view name, std::string_view value)
     return ' ' + std::string(name) + ' ' + shellWord(value);
 }
 
+// As short as reads back to the same bits, with a point.
+std::string number(double value)
+{
+    std::array<char, 32> digits;
+    return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr};
+}
+
+// Whether the first rule is what --format, --method and --set say.
+bool startsWithFormat(const Recipe& recipe)
+{
+    return !recipe.preset && !recipe.rules.empty() && recipe.rules.front().pattern == "*"
+        && recipe.rules.front().choice.quantizer;
+}
+
+std::string formatOptions(const Choice& choice)
+{
+    std::string options = option("--format", choice.format->name);
+    if (choice.quantizer->name != "nearest")
+        options += option("--method", choice.quantizer->name);
+    for (const auto& [key, value] : choice.settings)
+        options += option("--set", key + '=' + number(value));
+    return options;
+}
+
+std::string ruleOption(const Rule& rule)
+{
+    if (!rule.choice.quantizer)
+        return option("--rule", rule.pattern + "=copy");
+    return option("--rule",
+                  rule.pattern + '=' + std::string(rule.choice.format->name) + ':'
+                      + std::string(rule.choice.quantizer->name));
+}
+
+std::string recipeOptions(const Recipe& recipe)
+{
+    const bool format = startsWithFormat(recipe);
+    std::string options;
+    if (recipe.preset)
+        options += option("--preset", recipe.preset->name);
+    if (format)
+        options += formatOptions(recipe.rules.front().choice);
+    for (const Rule& rule : std::span(recipe.rules).subspan(format ? 1 : 0))
+        options += ruleOption(rule);
+    return options;
+}
+
+// A path that is no option, whatever it begins with.
+std::string pathWord(const std::filesystem::path& path)
+{
+    return shellWord(path.string().starts_with('-') ? "./" + path.string() : path.string());
+}
+
 } // namespace
 
 bool sayable(const Recipe& recipe)
 {
-    return recipe.preset && std::ranges::all_of(recipe.rules, [](const Rule& rule) {
-               return rule.choice.format && rule.choice.quantizer && rule.choice.settings.empty()
-                   && rule.pattern.find('=') == std::string::npos;
-           });
+    const auto rules = std::span(recipe.rules).subspan(startsWithFormat(recipe) ? 1 : 0);
+    return recipe.name.empty() && (recipe.preset || !recipe.rules.empty())
+        && std::ranges::all_of(rules, [](const Rule& rule) { return rule.choice.settings.empty(); });
 }
 
 std::string commandLine(const Recipe& recipe, const Command& command)
 {
-    std::string line = "quern-cli quantize " + shellWord(command.model.string());
+    std::string line = "quern-cli quantize " + pathWord(command.model);
     line += option("-o", command.target.string());
-    if (sayable(recipe)) {
-        line += option("--preset", recipe.preset->name);
-        for (const Rule& rule : recipe.rules)
-            line += option("--rule",
-                           rule.pattern + '=' + std::string(rule.choice.format->name) + ':'
-                               + std::string(rule.choice.quantizer->name));
-    } else {
-        line += option("--recipe", command.recipe.string());
-    }
+    line += sayable(recipe) ? recipeOptions(recipe) : option("--recipe", command.recipe.string());
     if (!command.imatrix.empty())
         line += option("--imatrix", command.imatrix.string());
+    if (command.zeroNonFinite)
+        line += " --zero-nonfinite";
+    if (command.overwrite)
+        line += " --overwrite";
     return line;
 }
 

@@ -4,15 +4,17 @@
 
 namespace quern {
 
-// Whether options of quern-cli can say the recipe: rules that set a format and leave a method's settings alone.
-// Others need a recipe file.
+// Whether options of quern-cli can say the recipe: a preset, or one choice for every tensor, and rules upon it that
+// leave a method's settings alone; without a name. Others need a recipe file. Either way the same file comes out, byte
+// by byte.
 bool sayable(const Recipe& recipe);
 
 // The command that does in a terminal what the window does, quoted for a POSIX shell.
 struct Command {
     std::filesystem::path model, target;
-    std::filesystem::path recipe;  // file that holds the recipe; used if it is not sayable
-    std::filesystem::path imatrix; // empty: none
+    std::filesystem::path recipe;                  // file that holds the recipe; used if it is not sayable
+    std::filesystem::path imatrix;                 // empty: none
+    bool overwrite = false, zeroNonFinite = false; // as in ExportOptions
 };
 std::string commandLine(const Recipe& recipe, const Command& command);
 

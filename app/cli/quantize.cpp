@@ -94,7 +94,6 @@ quern::Recipe recipeOf(const Arguments& arguments)
         recipe.preset = quern::findPreset(arguments.text("--preset"));
         if (!recipe.preset)
             quern::fail("The preset %1 is not known; quern-cli formats lists all.", arguments.text("--preset"));
-        recipe.name = recipe.preset->name;
     }
     if (arguments.has("--format"))
         recipe.rules.push_back({"*",

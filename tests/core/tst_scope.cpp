@@ -15,6 +15,7 @@ private slots:
     void newRuleMakesOlderOnesVoid_data();
     void newRuleMakesOlderOnesVoid();
     void commandLineSaysTheRecipe();
+    void commandLineSaysAFormatForAll();
     void commandLineNamesAFileForWhatOptionsCannotSay();
 };
 
@@ -106,13 +107,28 @@ void TestScope::commandLineSaysTheRecipe()
                          "--rule 'blk.*.ffn_down.weight=Q8_0:nearest' --imatrix i.dat"));
 }
 
+void TestScope::commandLineSaysAFormatForAll()
+{
+    Recipe recipe;
+    recipe.rules = {{"*", choice("INT4_G128_SYM")}, {"output.weight", {}}};
+    recipe.rules.front().choice.settings = {{"damping", 0.1}, {"steps", 1e6}};
+    QVERIFY(sayable(recipe));
+    QCOMPARE(commandLine(
+                 recipe,
+                 {.model = "-m", .target = "o", .recipe = {}, .imatrix = {}, .overwrite = true, .zeroNonFinite = true}),
+             std::string("quern-cli quantize ./-m -o o --format INT4_G128_SYM --set damping=0.1 --set steps=1e+06 "
+                         "--rule output.weight=copy --zero-nonfinite --overwrite"));
+}
+
 void TestScope::commandLineNamesAFileForWhatOptionsCannotSay()
 {
     Recipe recipe;
-    QVERIFY(!sayable(recipe));
+    QVERIFY(!sayable(recipe)); // nothing at all
     recipe.preset = findPreset("Q4_K_M");
-    recipe.rules.push_back({"output.weight", {}});
-    QVERIFY(!sayable(recipe));
+    QVERIFY(sayable(recipe));
+    recipe.rules.push_back({"output.weight", choice("Q8_0")});
+    recipe.rules.back().choice.settings["damping"] = 0.01;
+    QVERIFY(!sayable(recipe)); // settings of one rule among several
     QCOMPARE(commandLine(recipe, {.model = "m", .target = "o.gguf", .recipe = "r.json", .imatrix = {}}),
              std::string("quern-cli quantize m -o o.gguf --recipe r.json"));
 }

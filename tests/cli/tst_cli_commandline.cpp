@@ -1,0 +1,137 @@
+// The command line that the window copies, run by a shell, against what the window does itself.
+#include "core/commandline.h"
+
+#include "core/preset.h"
+#include "core/quantize.h"
+#include "tests/cli/program.h"
+#include "tests/core/testfiles.h"
+
+#include <QDir>
+
+using namespace quern;
+
+// One export, by the window and by its command line.
+struct Wish {
+    Recipe recipe;
+    Command command;
+    bool sayable = true;
+};
+Q_DECLARE_METATYPE(Wish)
+
+class TestCliCommandLine : public QObject {
+    Q_OBJECT
+
+    QTemporaryDir m_folder;
+
+private slots:
+    void initTestCase();
+    void givesTheSameFile_data();
+    void givesTheSameFile();
+};
+
+namespace {
+
+constexpr const char* kOdd = "-it's a \"model\" = $HOME `x` \\ (1)\n#\xC3\xBC.gguf"; // a path relative to the folder
+
+Choice to(const char* format)
+{
+    return {.quantizer = findQuantizer("nearest"), .format = findBlockFormat(format), .settings = {}};
+}
+
+Recipe recipe(const char* preset, std::vector<Rule> rules)
+{
+    return {.name = {}, .preset = preset ? findPreset(preset) : nullptr, .rules = std::move(rules)};
+}
+
+void writeImatrix(const Model& model, const char* path)
+{
+    Model sums;
+    std::uint64_t seed = 100;
+    for (const Tensor& tensor : model.tensors) {
+        if (tensor.shape.size() != 2)
+            continue;
+        std::vector<float> squares = modelmaker::normalWeights(static_cast<std::size_t>(tensor.cols()), ++seed, 1);
+        for (float& x : squares)
+            x *= x;
+        modelmaker::add(sums, tensor.name + ".in_sum2", {1, tensor.cols()}, squares);
+        modelmaker::add(sums, tensor.name + ".counts", {1, 1}, {8});
+    }
+    NoProgress progress;
+    writeModel(sums, path, false, progress);
+}
+
+} // namespace
+
+void TestCliCommandLine::initTestCase()
+{
+    QVERIFY(QDir::setCurrent(m_folder.path()));
+    cli::writeSmallModel("model.gguf");
+    cli::writeSmallModel("broken.gguf", true);
+    QVERIFY(QFile::copy("model.gguf", kOdd));
+    writeImatrix(openModel("model.gguf"), "my imatrix.gguf");
+}
+
+void TestCliCommandLine::givesTheSameFile_data()
+{
+    QTest::addColumn<Wish>("wish");
+    const auto row = [](const char* name, Recipe recipe, Command command, bool sayable = true) {
+        command.target = "shell's.gguf";
+        command.recipe = "the recipe's file.json";
+        QTest::addRow("%s", name) << Wish {std::move(recipe), std::move(command), sayable};
+    };
+    Command plain, imatrix, odd, broken, replaced;
+    plain.model = imatrix.model = replaced.model = "model.gguf";
+    imatrix.imatrix = "my imatrix.gguf";
+    odd.model = kOdd;
+    broken.model = "broken.gguf";
+    broken.zeroNonFinite = replaced.overwrite = true;
+    const std::vector<Rule> rules {{"blk.*.ffn_down.weight", to("Q8_0")},
+                                   {"/attn_(q|k).weight$|a=b'/", {}},
+                                   {"blk.1.ffn_up.weight", to("INT5_G64_MIN")}};
+    row("preset", recipe("Q4_1", {}), plain);
+    row("preset and rules", recipe("Q4_0", rules), plain);
+    row("rules", recipe(nullptr, rules), plain);
+    row("affine", recipe(nullptr, {{"*", to("INT4_G128_SYM")}}), plain);
+    row("affine and rules", recipe(nullptr, {{"*", to("INT4_ROW_SYM")}, {"output.weight", to("F16")}}), plain);
+    row("preset with imatrix", recipe("Q4_0", {}), imatrix);
+    row("odd path", recipe("Q8_0", {}), odd);
+    row("weights that are no numbers", recipe("Q8_0", {}), broken);
+    row("replaced", recipe("Q8_0", {}), replaced);
+    Recipe named = recipe("Q4_0", rules);
+    named.name = "mine & yours";
+    row("recipe with a name", named, plain, false);
+    row("nothing but copies", recipe(nullptr, {}), plain, false);
+}
+
+void TestCliCommandLine::givesTheSameFile()
+{
+    QFETCH(Wish, wish);
+    const Command& command = wish.command;
+    const Model model = openModel(command.model);
+    std::optional<Calibration> calibration;
+    if (!command.imatrix.empty())
+        calibration = readImatrix(command.imatrix);
+    const Calibration* inputs = calibration ? &*calibration : nullptr;
+    NoProgress progress;
+    ExportOptions options;
+    options.overwrite = true;
+    options.zeroNonFinite = command.zeroNonFinite;
+    exportModel(model, resolve(wish.recipe, model, inputs), inputs, "window.gguf", options, progress);
+
+    QFile::remove("shell's.gguf");
+    if (command.overwrite)
+        testfiles::put(command.target, "old");
+    QCOMPARE(sayable(wish.recipe), wish.sayable);
+    testfiles::put(command.recipe, wish.sayable ? "no recipe" : toJson(wish.recipe));
+    QProcess shell;
+    QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+    environment.insert("PATH", QUERN_BIN_DIR ":" + environment.value("PATH"));
+    shell.setProcessEnvironment(environment);
+    shell.start("sh", {"-c", QString::fromStdString(commandLine(wish.recipe, command))});
+    QVERIFY(shell.waitForFinished(60'000));
+    QVERIFY2(shell.exitCode() == 0, shell.readAllStandardError().constData());
+    QVERIFY(testfiles::contents(command.target) == testfiles::contents("window.gguf"));
+}
+
+QTEST_GUILESS_MAIN(TestCliCommandLine)
+#include "tst_cli_commandline.moc"
