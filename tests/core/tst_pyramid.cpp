@@ -138,8 +138,7 @@ void TestPyramid::readsAnyFormat_data()
 void TestPyramid::readsAnyFormat()
 {
     QFETCH(QString, format);
-    if (!findBlockFormat(format.toStdString()))
-        QSKIP("This build does not know the format.");
+    QVERIFY2(findBlockFormat(format.toStdString()), "the catalogue lacks it");
     Model model;
     const Tensor& tensor
         = modelmaker::add(model, "w", {40, 512}, modelmaker::normalWeights(40 * 512, 8), format.toUtf8().constData());
