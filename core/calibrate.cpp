@@ -266,7 +266,9 @@ Calibration calibrateInto(const std::filesystem::path& target, bool overwrite, c
 {
     assert(options.checkpoint.empty());
     refuseOwnFile(model, target, false);
-    PendingFile(target, 0, overwrite); // tells now whether the target can be written
+    {
+        const PendingFile tried(target, 0, overwrite); // tells now whether the target can be written
+    }
     CalibrateOptions resumable = options;
     resumable.checkpoint = checkpointOf(target);
     Calibration calibration = calibrate(model, chunks, resumable, progress);

@@ -3,50 +3,16 @@
 #include "core/error.h"
 #include "core/fingerprint.h"
 #include "core/parallel.h"
-#include "tests/core/forwardrun.h"
+#include "tests/core/calibraterun.h"
 #include "tests/core/reference.h"
 #include "tests/core/tinyfamilies.h"
-#include "tests/core/tinygguf.h"
 
 #include <QFile>
 #include <QTest>
 
-#include <fstream>
-#include <mutex>
-
-using namespace quern;
-namespace fs = std::filesystem;
+using namespace calibraterun;
 
 namespace {
-
-// Hears what is going on, and stops the work when told to.
-class Watcher final : public Progress {
-public:
-    explicit Watcher(std::string stopAt = {})
-        : m_stopAt(std::move(stopAt))
-    {
-    }
-    void report(double fraction, std::string_view step) override
-    {
-        const std::scoped_lock lock(m_mutex);
-        ascends &= fraction >= last && fraction <= 1;
-        last = std::max(last, fraction);
-        if (steps.empty() || steps.back() != step)
-            steps.emplace_back(step);
-        if (!m_stopAt.empty() && step == m_stopAt)
-            m_cancelled = true;
-    }
-    bool cancelled() const override { return m_cancelled; }
-
-    std::vector<std::string> steps;
-    double last = 0;
-    bool ascends = true;
-
-private:
-    std::mutex m_mutex;
-    std::string m_stopAt;
-    std::atomic<bool> m_cancelled = false;
-};
 
 struct Sums {
     Eigen::RowVectorXd squares, magnitudes, largest;
@@ -67,20 +33,9 @@ struct Sums {
     }
 };
 
-Chunks chunks(long count, long context, long vocabulary)
-{
-    return {context, forwardrun::someTokens(static_cast<std::size_t>(count * context), vocabulary)};
-}
-
 double difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b)
 {
     return (a - b).norm() / b.norm();
-}
-
-std::vector<char> contents(const fs::path& path)
-{
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 std::string ggufName(std::string name)
@@ -109,16 +64,6 @@ class CalibrateTest final : public QObject {
     {
         return calibrateInto(at(name), false, m_model, m_chunks, options, progress);
     }
-    QString complaint(const char* name) const
-    {
-        NoProgress progress;
-        try {
-            into(name, {}, progress);
-        } catch (const Error& error) {
-            return error.what();
-        }
-        return {};
-    }
 
 private slots:
     void initTestCase();
@@ -129,15 +74,6 @@ private slots:
     void collectsTheOutputMatrixIfAsked();
     void doesNotDependOnThreads();
     void handsOutEveryBlock();
-    void goesOnWhereItWasCancelled_data();
-    void goesOnWhereItWasCancelled();
-    void takesUpNothingElse_data();
-    void takesUpNothingElse();
-    void startsAnewWhereTheCheckpointIsDamaged_data();
-    void startsAnewWhereTheCheckpointIsDamaged();
-    void saysThatABlockIsDamaged();
-    void refusesAFolderOfOthers();
-    void refusesToWorkTwiceAtOnce();
     void doesNotReplaceTheModel();
     void namesTheTensorThatIsNotFinite();
     void saysWhatItIsTooSmallFor();
@@ -147,26 +83,7 @@ private slots:
 
 void CalibrateTest::initTestCase()
 {
-    tinygguf::Maker maker("llama");
-    maker.number("block_count", 6);
-    maker.number("attention.head_count_kv", tinygguf::kKvHeads);
-    maker.number("rope.dimension_count", tinygguf::kWidth / tinygguf::kHeads);
-    maker.real("attention.layer_norm_rms_epsilon", 0.01F);
-    maker.norm("output_norm", tinygguf::kWidth);
-    maker.linear("output", tinygguf::kTokens, tinygguf::kWidth);
-    for (int i = 0; i < 6; ++i) {
-        const std::string block = "blk." + std::to_string(i) + '.';
-        maker.norm(block + "attn_norm", tinygguf::kWidth);
-        maker.linear(block + "attn_q", tinygguf::kWidth, tinygguf::kWidth);
-        maker.linear(block + "attn_k", tinygguf::kWidth / 2, tinygguf::kWidth);
-        maker.linear(block + "attn_v", tinygguf::kWidth / 2, tinygguf::kWidth);
-        maker.linear(block + "attn_output", tinygguf::kWidth, tinygguf::kWidth);
-        maker.norm(block + "ffn_norm", tinygguf::kWidth);
-        maker.linear(block + "ffn_gate", tinygguf::kFeed, tinygguf::kWidth);
-        maker.linear(block + "ffn_up", tinygguf::kFeed, tinygguf::kWidth);
-        maker.linear(block + "ffn_down", tinygguf::kWidth, tinygguf::kFeed);
-    }
-    m_model = maker.take();
+    m_model = sixBlocks();
 }
 
 void CalibrateTest::sumsAreThoseOfTheReference_data()
@@ -308,142 +225,6 @@ void CalibrateTest::handsOutEveryBlock()
     writeCalibration(found, at("memory"), false, m_progress);
     into("file", {.hessians = true}, m_progress);
     QVERIFY(contents(at("memory")) == contents(at("file")));
-}
-
-void CalibrateTest::goesOnWhereItWasCancelled_data()
-{
-    QTest::addColumn<QString>("stopAt");
-    QTest::addColumn<int>("resumesAt");
-    QTest::newRow("in the first block") << "blk.0" << 0;
-    QTest::newRow("in the second block") << "blk.1" << 1;
-    QTest::newRow("in the last block") << "blk.5" << 5;
-    QTest::newRow("at the output") << "output" << 6;
-}
-
-void CalibrateTest::goesOnWhereItWasCancelled()
-{
-    QFETCH(QString, stopAt);
-    QFETCH(int, resumesAt);
-    const CalibrateOptions options {.hessians = true, .processOutput = true, .datasets = {"text"}};
-    if (!fs::exists(at("whole")))
-        into("whole", options, m_progress);
-    fs::remove(at("resumed"));
-
-    Watcher stopped(stopAt.toStdString());
-    QVERIFY_THROWS_EXCEPTION(Cancelled, into("resumed", options, stopped));
-    QVERIFY(!fs::exists(at("resumed")));
-    QVERIFY(fs::exists(checkpointOf(at("resumed"))));
-
-    Watcher going;
-    long blocks = 0;
-    CalibrateOptions counted = options;
-    counted.blockDone = [&](const Calibration&) { ++blocks; };
-    into("resumed", counted, going);
-    QCOMPARE(blocks, 7L); // with the output
-    for (int i = 0; i < 6; ++i) {
-        const bool ran = std::ranges::find(going.steps, "blk." + std::to_string(i)) != going.steps.end();
-        QCOMPARE(ran, i >= resumesAt);
-    }
-    QVERIFY(contents(at("resumed")) == contents(at("whole")));
-    QVERIFY(!fs::exists(checkpointOf(at("resumed"))));
-}
-
-void CalibrateTest::takesUpNothingElse_data()
-{
-    QTest::addColumn<QString>("change");
-    for (const char* change : {"text", "context", "hessians", "output", "a weight", "metadata", "name"})
-        QTest::newRow(change) << change;
-}
-
-void CalibrateTest::takesUpNothingElse()
-{
-    QFETCH(QString, change);
-    fs::remove_all(checkpointOf(at("other")));
-    fs::remove(at("other"));
-    Watcher stopped("blk.1");
-    CalibrateOptions options {.datasets = {"text"}};
-    QVERIFY_THROWS_EXCEPTION(Cancelled, into("other", options, stopped));
-
-    Model model = m_model;
-    Chunks text = m_chunks;
-    if (change == "text")
-        text.tokens[77] ^= 1;
-    if (change == "context")
-        text.context = 12;
-    options.hessians = change == "hessians";
-    options.processOutput = change == "output";
-    if (change == "name")
-        options.datasets = {"tex"};
-    if (change == "metadata")
-        model.metadata.set("llama.rope.freq_base", 7000.0F);
-    const auto changed = std::make_shared<modelmaker::Bytes>(model.tensors.back().bytes.size());
-    std::ranges::copy(model.tensors.back().bytes, changed->bytes.begin());
-    changed->bytes[1000] ^= std::byte {1};
-    if (change == "a weight")
-        model.tensors.back().bytes = changed->bytes;
-    Watcher watcher("blk.0");
-    QVERIFY_THROWS_EXCEPTION(Cancelled, calibrateInto(at("other"), false, model, text, options, watcher));
-    QVERIFY(std::ranges::find(watcher.steps, "blk.0") != watcher.steps.end());
-}
-
-void CalibrateTest::startsAnewWhereTheCheckpointIsDamaged_data()
-{
-    QTest::addColumn<QString>("file");
-    for (const char* file : {"state", "hidden-0", "hidden-1"})
-        QTest::newRow(file) << file;
-}
-
-void CalibrateTest::startsAnewWhereTheCheckpointIsDamaged()
-{
-    QFETCH(QString, file);
-    const fs::path folder = checkpointOf(at("damaged"));
-    fs::remove_all(folder);
-    fs::remove(at("damaged"));
-    Watcher stopped("blk.4");
-    QVERIFY_THROWS_EXCEPTION(Cancelled, into("damaged", {}, stopped));
-    const fs::path path = folder / file.toStdString();
-    fs::resize_file(path, fs::file_size(path) - 1);
-    Watcher watcher;
-    into("damaged", {}, watcher);
-    // Of the two files of hidden states, the next block reads the one with an even number.
-    const bool matters = file != "hidden-1";
-    QCOMPARE(std::ranges::find(watcher.steps, "blk.0") != watcher.steps.end(), matters);
-    if (!fs::exists(at("undamaged")))
-        into("undamaged", {}, m_progress);
-    QVERIFY(contents(at("damaged")) == contents(at("undamaged")));
-}
-
-void CalibrateTest::saysThatABlockIsDamaged()
-{
-    Watcher stopped("blk.4");
-    QVERIFY_THROWS_EXCEPTION(Cancelled, into("cut", {}, stopped));
-    const fs::path path = checkpointOf(at("cut")) / "block-1.gguf";
-    fs::resize_file(path, fs::file_size(path) - 1);
-    const QString said = complaint("cut");
-    QVERIFY2(said.contains("remove the folder") && said.contains("block-1.gguf"), qPrintable(said));
-}
-
-void CalibrateTest::refusesAFolderOfOthers()
-{
-    const fs::path folder = checkpointOf(at("taken"));
-    fs::create_directory(folder);
-    std::ofstream(folder / "thesis.tex") << "years of work";
-    const QString said = complaint("taken");
-    QVERIFY2(said.contains("thesis.tex"), qPrintable(said));
-    QVERIFY(fs::exists(folder / "thesis.tex"));
-}
-
-void CalibrateTest::refusesToWorkTwiceAtOnce()
-{
-    QString said;
-    CalibrateOptions options;
-    options.blockDone = [&](const Calibration&) {
-        if (said.isEmpty())
-            said = complaint("twice");
-    };
-    into("twice", options, m_progress);
-    QVERIFY2(said.contains("Another calibration"), qPrintable(said));
-    QVERIFY2(complaint("twice").contains("exists already"), qPrintable(complaint("twice")));
 }
 
 void CalibrateTest::doesNotReplaceTheModel()
