@@ -4,6 +4,7 @@
 #include "core/gguf.h"
 #include "core/preset.h"
 #include "widgets/infobar.h"
+#include "widgets/jobstatus.h"
 #include "widgets/text.h"
 
 #include <QClipboard>
@@ -23,6 +24,15 @@ namespace {
 QString recipeFilter()
 {
     return MainWindow::tr("Recipes (*.json)");
+}
+
+QString summaryOf(const quern::Model& model)
+{
+    return MainWindow::tr("%1: %L2 weights in %3, %4, %5 bits per weight")
+        .arg(QFileInfo(QFile::decodeName(model.path.c_str())).fileName())
+        .arg(model.parameters())
+        .arg(tensorsText(static_cast<int>(model.tensors.size())), bytesText(model.bytes()),
+             fixed(model.bitsPerWeight()));
 }
 
 } // namespace
@@ -76,6 +86,7 @@ void MainWindow::showOpened(Opened opened)
             && quern::layerOf(m_session.model()->tensors[at].name) >= 0)
             m_session.select(i);
     }
+    m_status->setIdle(summaryOf(*m_session.model()));
     showNotes(opened.presetError);
     examineModel();
     emit modelOpened();

@@ -36,7 +36,8 @@ MainWindow::MainWindow(Settings* settings, QWidget* parent)
     createDocks();
     createMenus();
     createToolBars();
-    statusBar()->addPermanentWidget(new JobStatus(&m_jobs, &m_analysis, this), 1);
+    m_status = new JobStatus(&m_jobs, &m_analysis, this);
+    statusBar()->addPermanentWidget(m_status, 1);
     enableActions();
     restoreLayout();
 
@@ -47,6 +48,7 @@ MainWindow::MainWindow(Settings* settings, QWidget* parent)
     });
     connect(&m_analysis, &Analysis::failed, this,
             [this](const QString& sentence) { m_info->tell(InfoBar::Tone::Error, sentence); });
+    connect(&m_jobs, &JobQueue::busyChanged, this, &MainWindow::enableActions);
     connect(&m_jobs, &JobQueue::busyChanged, this, [this] {
         if (std::exchange(m_queueHeld, m_jobs.busy()) != m_jobs.busy())
             m_jobs.busy() ? m_analysis.hold() : m_analysis.release();

@@ -13,6 +13,7 @@
 
 class BudgetStrip;
 class InfoBar;
+class JobStatus;
 class ModelPanel;
 class QActionGroup;
 class QMenu;
@@ -35,6 +36,7 @@ public:
     void openDemo();
     void exportTo(const QString& target, const quern::ExportOptions& options);
     void evaluate(const TextRun& run);
+    void calibrate(const TextRun& run, const QString& target); // target: a file to save it in as well, or empty
     void loadImatrix(const QString& path);
     void forgetImatrix();
     void openRecipe(const QString& path);
@@ -105,6 +107,9 @@ private:
     // running.cpp
     void examineModel();
     void chooseEvaluation();
+    void chooseCalibration();
+    void showCalibrated(const quern::Calibration& calibration);
+    void clearCache();
 
     Settings* m_settings;
     Session m_session;
@@ -118,6 +123,7 @@ private:
 
     InfoBar* m_info;
     QToolBar* m_infoRow;
+    JobStatus* m_status;
     BudgetStrip* m_budget;
     ModelPanel* m_modelPanel;
     TunePanel* m_tunePanel;
@@ -128,6 +134,6 @@ private:
     QMenu* m_recentMenu;
     std::vector<QAction*> m_modelActions; // need a model
     std::vector<QAction*> m_planActions;  // need a plan
-    QAction *m_export, *m_evaluate;
+    QAction *m_export, *m_evaluate, *m_calibrate, *m_clearCache;
     QAction* m_forgetImatrix;
 };

@@ -154,9 +154,12 @@ void MainWindow::createModelMenu()
         chooseFile(tr("Load an importance matrix"), imatrixFilter, &MainWindow::loadImatrix);
     }));
     m_modelActions.push_back(menu->actions().back());
-    m_forgetImatrix = action(tr("&Forget importance matrix"), {}, [this] { forgetImatrix(); });
+    m_forgetImatrix = action(tr("&Forget calibration"), {}, [this] { forgetImatrix(); });
     menu->addAction(m_forgetImatrix);
     menu->addSeparator();
+    m_calibrate = action(tr("&Calibrate…"), Qt::CTRL | Qt::SHIFT | Qt::Key_K, [this] { chooseCalibration(); });
+    m_calibrate->setIcon(icon("calibrate"));
+    menu->addAction(m_calibrate);
     m_evaluate = action(tr("&Evaluate…"), Qt::CTRL | Qt::SHIFT | Qt::Key_E, [this] { chooseEvaluation(); });
     m_evaluate->setIcon(icon("evaluate"));
     menu->addAction(m_evaluate);
@@ -213,6 +216,10 @@ void MainWindow::createToolsMenu()
         });
         dialog->open();
     }));
+    m_clearCache = action(tr("&Clear kept results"), {}, [this] { clearCache(); });
+    m_clearCache->setToolTip(tr("Calibrations that are kept from one start to the next"));
+    menu->addAction(m_clearCache);
+    menu->setToolTipsVisible(true);
     menu->addAction(action(tr("&Jobs"), Qt::CTRL | Qt::Key_J, [this] {
         m_jobsDock->show();
         m_jobsDock->raise();
@@ -241,6 +248,7 @@ void MainWindow::createToolBars()
         static_cast<QToolButton*>(main->widgetForAction(findChild<QAction*>(name)))
             ->setToolButtonStyle(Qt::ToolButtonIconOnly);
     main->addSeparator();
+    main->addAction(m_calibrate);
     main->addAction(m_evaluate);
     main->addAction(m_export);
     auto* exportButton = static_cast<QToolButton*>(main->widgetForAction(m_export));
@@ -278,6 +286,12 @@ void MainWindow::enableActions()
                              : model ? m_session.planError()
                                      : tr("Open a model first."));
     m_evaluate->setEnabled(plan && m_runObstacle.isEmpty());
+    m_calibrate->setEnabled(model && m_runObstacle.isEmpty());
+    m_calibrate->setToolTip(!model ? tr("Open a model first.")
+                                : !m_runObstacle.isEmpty()
+                                ? m_runObstacle
+                                : tr("See what the weights receive when the model reads a text (Ctrl+Shift+K)"));
+    m_clearCache->setEnabled(!m_jobs.busy());
     m_evaluate->setToolTip(
         !model                         ? tr("Open a model first.")
             : !m_runObstacle.isEmpty() ? m_runObstacle

@@ -1,9 +1,11 @@
 #include "app/rundialog.h"
 
+#include "core/calibrate.h"
 #include "core/chunks.h"
 #include "core/evaluate.h"
 #include "widgets/text.h"
 
+#include <QCheckBox>
 #include <QComboBox>
 #include <QDialogButtonBox>
 #include <QDir>
@@ -12,6 +14,7 @@
 #include <QFileInfo>
 #include <QFormLayout>
 #include <QLabel>
+#include <QLineEdit>
 #include <QLocale>
 #include <QPushButton>
 #include <QSpinBox>
@@ -21,6 +24,11 @@ namespace {
 constexpr qint64 kLargest = (qint64 {2} << 30) - 1; // bytes of a text
 constexpr int kShortest = 4, kLongest = 1 << 20;    // tokens of a chunk
 constexpr int kMostChunks = 1'000'000;
+
+struct Needs {
+    long chunks = 0;
+    std::uint64_t memory = 0, disk = 0; // bytes
+};
 
 // Bytes that quantizing by the plan keeps in a temporary file.
 std::uint64_t madeBytes(const quern::Plan& plan)
@@ -50,19 +58,44 @@ TextRun RunDialog::defaultText()
     return {QStringLiteral(":/calibration/default.txt"), tr("Quern's text")};
 }
 
-RunDialog::RunDialog(const Session* session, const QString& folder, QWidget* parent)
+RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& folder, QWidget* parent)
     : QDialog(parent)
     , m_session(session)
+    , m_purpose(purpose)
     , m_folder(folder)
     , m_text(new QComboBox(this))
     , m_context(new QSpinBox(this))
     , m_most(new QSpinBox(this))
+    , m_save(new QCheckBox(tr("&Save it as an importance matrix too"), this))
+    , m_target(new QLineEdit(this))
     , m_needs(new QLabel(this))
     , m_buttons(new QDialogButtonBox(QDialogButtonBox::Cancel, this))
 {
-    setWindowTitle(tr("Evaluate"));
+    const bool calibrate = purpose == Purpose::Calibrate;
+    setWindowTitle(calibrate ? tr("Calibrate") : tr("Evaluate"));
     addTexts();
+    m_needs->setWordWrap(true);
+    m_needs->setTextFormat(Qt::PlainText);
+    m_needs->setAlignment(Qt::AlignLeft | Qt::AlignTop);
+    m_needs->setMinimumHeight(fontMetrics().lineSpacing() * 3);
+    m_start = m_buttons->addButton(calibrate ? tr("Ca&librate") : tr("&Evaluate"), QDialogButtonBox::AcceptRole);
+    m_start->setDefault(true);
+    auto* layout = new QVBoxLayout(this);
+    layout->addLayout(makeForm());
+    layout->addWidget(m_save);
+    layout->addWidget(makeTarget());
+    layout->addWidget(m_needs, 1);
+    layout->addWidget(m_buttons);
+    m_save->setVisible(calibrate);
+    resize(fontMetrics().averageCharWidth() * 80, sizeHint().height());
+    connectInputs();
+    examine();
+}
+
+QLayout* RunDialog::makeForm()
+{
     auto* browse = new QPushButton(tr("&Browse…"), this);
+    connect(browse, &QPushButton::clicked, this, &RunDialog::browse);
     auto* text = new QHBoxLayout;
     text->addWidget(m_text, 1);
     text->addWidget(browse);
@@ -70,7 +103,9 @@ RunDialog::RunDialog(const Session* session, const QString& folder, QWidget* par
     label->setBuddy(m_text);
     m_context->setRange(kShortest, kLongest);
     m_context->setValue(static_cast<int>(TextRun {}.context));
-    m_context->setToolTip(tr("Each chunk is read by itself; the predictions of its second half count."));
+    m_context->setToolTip(m_purpose == Purpose::Evaluate
+                              ? tr("Each chunk is read by itself; the predictions of its second half count.")
+                              : tr("Each chunk is read by itself."));
     m_most->setRange(0, kMostChunks);
     m_most->setSpecialValueText(tr("all"));
     m_most->setToolTip(tr("More chunks take longer and make the figures more certain."));
@@ -78,30 +113,39 @@ RunDialog::RunDialog(const Session* session, const QString& folder, QWidget* par
     form->addRow(label, text);
     form->addRow(tr("Tokens of a &chunk"), m_context);
     form->addRow(tr("Chunks at &most"), m_most);
-    m_needs->setWordWrap(true);
-    m_needs->setTextFormat(Qt::PlainText);
-    m_needs->setAlignment(Qt::AlignLeft | Qt::AlignTop);
-    m_needs->setMinimumHeight(fontMetrics().lineSpacing() * 3);
-    auto* start = m_buttons->addButton(tr("&Evaluate"), QDialogButtonBox::AcceptRole);
-    start->setDefault(true);
-    auto* layout = new QVBoxLayout(this);
-    layout->addLayout(form);
-    layout->addWidget(m_needs, 1);
-    layout->addWidget(m_buttons);
-    resize(fontMetrics().averageCharWidth() * 80, sizeHint().height());
+    return form;
+}
 
-    connect(browse, &QPushButton::clicked, this, &RunDialog::browse);
+QWidget* RunDialog::makeTarget()
+{
+    auto* row = new QWidget(this);
+    auto* browse = new QPushButton(tr("B&rowse…"), row);
+    connect(browse, &QPushButton::clicked, this, &RunDialog::browseTarget);
+    const QFileInfo model(QFile::decodeName(m_session->model()->path.c_str()));
+    m_target->setText(QDir(m_folder.isEmpty() ? QDir::homePath() : m_folder)
+                          .filePath(model.completeBaseName() + QStringLiteral("-imatrix.gguf")));
+    m_target->setAccessibleName(tr("File of the importance matrix"));
+    auto* layout = new QHBoxLayout(row);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->addWidget(m_target, 1);
+    layout->addWidget(browse);
+    row->hide();
+    connect(m_save, &QCheckBox::toggled, row, &QWidget::setVisible);
+    return row;
+}
+
+void RunDialog::connectInputs()
+{
     connect(m_text, &QComboBox::currentIndexChanged, this, &RunDialog::examine);
     connect(m_context, &QSpinBox::valueChanged, this, &RunDialog::examine);
     connect(m_most, &QSpinBox::valueChanged, this, &RunDialog::examine);
     connect(m_session, &Session::modelChanged, this, &QDialog::reject);
     connect(m_buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(m_buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
-    connect(&m_examining, &Job::failed, this, [this, start](const quern::Error& error) {
+    connect(&m_examining, &Job::failed, this, [this](const quern::Error& error) {
         m_needs->setText(sentence(error));
-        start->setEnabled(false);
+        m_start->setEnabled(false);
     });
-    examine();
 }
 
 // A model may bring texts of its own, as the demo does.
@@ -109,7 +153,10 @@ void RunDialog::addTexts()
 {
     const QFileInfo model(QFile::decodeName(m_session->model()->path.c_str()));
     const QDir folder(model.isDir() ? model.filePath() : model.path());
-    for (const QString& name : {QStringLiteral("evaluation.txt"), QStringLiteral("calibration.txt")})
+    QStringList names {QStringLiteral("evaluation.txt"), QStringLiteral("calibration.txt")};
+    if (m_purpose == Purpose::Calibrate)
+        names.swapItemsAt(0, 1);
+    for (const QString& name : names)
         if (folder.exists(name))
             m_text->addItem(tr("%1 (beside the model)").arg(name), folder.filePath(name));
     m_text->addItem(defaultText().title, defaultText().path);
@@ -120,6 +167,11 @@ TextRun RunDialog::run() const
     const QString path = m_text->currentData().toString();
     const QString title = path == defaultText().path ? defaultText().title : QFileInfo(path).fileName();
     return {path, title, m_context->value(), m_most->value()};
+}
+
+QString RunDialog::target() const
+{
+    return m_save->isChecked() ? QDir::fromNativeSeparators(m_target->text().trimmed()) : QString();
 }
 
 QString RunDialog::needs() const
@@ -140,29 +192,42 @@ void RunDialog::browse()
     dialog->open();
 }
 
+void RunDialog::browseTarget()
+{
+    auto* dialog
+        = new QFileDialog(this, tr("Save the importance matrix"), m_target->text(), tr("Importance matrices (*.gguf)"));
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setAcceptMode(QFileDialog::AcceptSave);
+    dialog->setOption(QFileDialog::DontConfirmOverwrite); // an existing file is not replaced
+    dialog->setDefaultSuffix(QStringLiteral("gguf"));
+    connect(dialog, &QFileDialog::fileSelected, m_target, &QLineEdit::setText);
+    dialog->open();
+}
+
 // Finds out what the run would take.
 void RunDialog::examine()
 {
-    for (QAbstractButton* button : m_buttons->buttons())
-        button->setEnabled(true);
+    m_start->setEnabled(true);
     m_needs->clear();
-    struct Found {
-        long chunks = 0;
-        std::uint64_t memory = 0;
-    };
     m_examining.start(
-        [model = m_session->model(), run = run()](quern::Progress& progress) {
+        [model = m_session->model(), plan = m_session->plan(), run = run(),
+         purpose = m_purpose](quern::Progress& progress) {
             const quern::Chunks chunks
                 = quern::chunksOf(quern::tokenizerOf(*model), textOf(run), run.context, run.most, progress);
-            return Found {chunks.count(), quern::evaluationBytes(*model, model.get(), run.context)};
+            Needs needs {.chunks = chunks.count()};
+            if (purpose == Purpose::Calibrate) {
+                const quern::CalibrationNeeds all = quern::calibrationNeeds(*model, chunks, {});
+                needs.memory = all.memory;
+                needs.disk = all.disk;
+            } else {
+                needs.memory = quern::evaluationBytes(*model, model.get(), run.context);
+                needs.disk = plan ? madeBytes(*plan) : 0;
+            }
+            return needs;
         },
-        [this](const Found& found) {
-            const QString needs = tr("Chunks: %L1. At most %2 of memory besides the files.")
-                                      .arg(found.chunks)
-                                      .arg(bytesText(found.memory));
-            const auto plan = m_session->plan();
-            m_needs->setText(plan ? tr("%1 The quantized model takes %2 of disk space meanwhile.")
-                                        .arg(needs, bytesText(madeBytes(*plan)))
-                                  : needs);
+        [this](const Needs& needs) {
+            m_needs->setText(tr("Chunks: %L1. At most %2 of memory besides the files, and %3 of disk space meanwhile.")
+                                 .arg(needs.chunks)
+                                 .arg(bytesText(needs.memory), bytesText(needs.disk)));
         });
 }

@@ -39,6 +39,11 @@ Value absMaxPerStd(const Measured& m)
     return m.stats && m.stats->std > 0 ? Value(m.stats->absMax / m.stats->std) : std::nullopt;
 }
 
+Value inputOutliers(const Measured& m)
+{
+    return m.inputOutliers;
+}
+
 Value bitsPerWeight(const Measured& m)
 {
     if (!m.planned || m.tensor.count() == 0)
@@ -61,6 +66,7 @@ constexpr Measure kMeasures[] = {
     {"kurtosis", QUERN_TEXT("core", "Excess kurtosis"), "", true, true, false, kurtosis},
     {"absmax_std", QUERN_TEXT("core", "Largest magnitude / std"), QUERN_TEXT("core", "sigma"), true, true, false,
      absMaxPerStd},
+    {"input_outliers", QUERN_TEXT("core", "Input outlier score (calibrated)"), "", true, true, false, inputOutliers},
     {"bits_per_weight", QUERN_TEXT("core", "Bits per weight, planned"), QUERN_TEXT("core", "bit"), false, false, false,
      bitsPerWeight},
     {"bytes", QUERN_TEXT("core", "Size in the file, planned"), QUERN_TEXT("core", "bytes"), true, true, false,

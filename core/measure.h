@@ -14,6 +14,7 @@ struct Measured {
     const TensorStats* stats = nullptr;
     std::optional<Distortion> distortion {}; // under the plan
     const PlannedTensor* planned = nullptr;
+    std::optional<double> inputOutliers {}; // outlierScore of its inputs
 };
 
 // One number that says something of a tensor: what overviews colour cells by and tables are sorted by.

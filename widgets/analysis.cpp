@@ -1,5 +1,6 @@
 #include "widgets/analysis.h"
 
+#include "core/activations.h"
 #include "widgets/text.h"
 
 #include <algorithm>
@@ -43,6 +44,7 @@ Analysis::Analysis(Session* session, QObject* parent)
     m_clock.start();
     connect(session, &Session::modelChanged, this, &Analysis::startModel);
     connect(session, &Session::recipeChanged, this, &Analysis::startRecipe);
+    connect(session, &Session::calibrationChanged, this, &Analysis::scoreInputs);
     connect(&m_exact, &Job::failed, this, [this](const quern::Error& error) { takeFailure(-1, error); });
     connect(&m_estimates, &Job::failed, this, [this](const quern::Error& error) { takeFailure(-1, error); });
 }
@@ -64,6 +66,7 @@ void Analysis::stop()
     m_stopped = true;
     m_exact.cancel();
     m_estimates.cancel();
+    m_scores.cancel();
 }
 
 const quern::Tensor& Analysis::tensor(int index) const
@@ -96,6 +99,25 @@ void Analysis::startRecipe()
     }
     m_pace.start(now());
     wake();
+}
+
+// Of all tensors at once: a pass over what a calibration has of their channels.
+void Analysis::scoreInputs()
+{
+    m_scores.cancel();
+    if (!m_session->model() || !m_session->calibration())
+        return;
+    m_scores.start(
+        [model = m_session->model(), calibration = m_session->calibration()](quern::Progress& progress) {
+            std::vector<std::optional<double>> scores;
+            for (const quern::Tensor& tensor : model->tensors) {
+                progress.check();
+                const quern::InputStats* inputs = calibration->find(tensor.name);
+                scores.push_back(inputs ? quern::outlierScore(*inputs) : std::nullopt);
+            }
+            return scores;
+        },
+        [this](std::vector<std::optional<double>> scores) { m_session->setInputOutliers(std::move(scores)); });
 }
 
 bool Analysis::wantsStats(int tensor) const

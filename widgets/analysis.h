@@ -24,7 +24,10 @@ public:
     QString step() const { return m_step; }
     std::optional<double> remaining() const; // seconds; none while it cannot be told
     void stop();                             // of this model no more is measured
-    bool wait(int milliseconds) { return m_exact.wait(milliseconds) && m_estimates.wait(milliseconds); }
+    bool wait(int milliseconds)
+    {
+        return m_scores.wait(milliseconds) && m_exact.wait(milliseconds) && m_estimates.wait(milliseconds);
+    }
 
 signals:
     void progressed();
@@ -34,6 +37,7 @@ signals:
 private:
     void startModel();
     void startRecipe();
+    void scoreInputs();
     void wake();
     void startExact();
     void startEstimate();
@@ -49,6 +53,7 @@ private:
     double now() const { return static_cast<double>(m_clock.elapsed()) / 1000; }
 
     Session* m_session;
+    Job m_scores;
     Job m_exact, m_estimates;                                 // the second is never kept waiting by the first
     int m_nextStats = 0, m_nextError = 0, m_nextEstimate = 0; // where each search for work goes on
     int m_held = 0;

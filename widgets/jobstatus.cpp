@@ -11,6 +11,7 @@ JobStatus::JobStatus(JobQueue* jobs, Analysis* analysis, QWidget* parent)
     : QWidget(parent)
     , m_jobs(jobs)
     , m_analysis(analysis)
+    , m_idle(tr("Ready"))
     , m_step(new QLabel(this))
     , m_bar(new QProgressBar(this))
     , m_remaining(new QLabel(this))
@@ -44,13 +45,19 @@ JobStatus::JobStatus(JobQueue* jobs, Analysis* analysis, QWidget* parent)
     refresh();
 }
 
+void JobStatus::setIdle(const QString& text)
+{
+    m_idle = text;
+    refresh();
+}
+
 void JobStatus::refresh()
 {
     const bool working = m_jobs->busy() || !m_analysis->complete();
     for (QWidget* part : std::initializer_list<QWidget*> {m_bar, m_remaining, m_cancel})
         part->setVisible(working);
     if (!working)
-        return m_step->setText(tr("Ready"));
+        return m_step->setText(m_idle);
     const JobQueue::Task* task = m_jobs->current();
     const auto remaining = task ? m_jobs->remaining() : m_analysis->remaining();
     const QString title

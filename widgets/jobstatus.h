@@ -16,11 +16,14 @@ class JobStatus : public QWidget {
 public:
     JobStatus(JobQueue* jobs, Analysis* analysis, QWidget* parent = nullptr);
 
+    void setIdle(const QString& text); // what it says while nothing runs
+
 private:
     void refresh();
 
     JobQueue* m_jobs;
     Analysis* m_analysis;
+    QString m_idle;
     QLabel* m_step;
     QProgressBar* m_bar;
     QLabel* m_remaining;

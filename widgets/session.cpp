@@ -29,6 +29,7 @@ void Session::setModel(std::shared_ptr<const quern::Model> model, quern::Recipe 
     m_stats.assign(tensors, nullptr);
     m_errors.assign(tensors, std::nullopt);
     m_failures.assign(tensors, QString());
+    m_inputOutliers.assign(tensors, std::nullopt);
     m_evaluation = nullptr;
     m_selected = -1;
     m_channel = -1;
@@ -51,6 +52,7 @@ void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibrati
     m_calibration = std::move(calibration);
     m_errors.assign(m_errors.size(), std::nullopt);
     m_failures.assign(m_failures.size(), QString());
+    m_inputOutliers.assign(m_inputOutliers.size(), std::nullopt);
     take(std::move(resolved));
     emit calibrationChanged();
     emit recipeChanged();
@@ -113,6 +115,18 @@ void Session::setFailure(int tensor, const QString& sentence)
 {
     m_failures.at(static_cast<std::size_t>(tensor)) = sentence;
     emit errorChanged(tensor);
+}
+
+std::optional<double> Session::inputOutliers(int tensor) const
+{
+    return m_inputOutliers.at(static_cast<std::size_t>(tensor));
+}
+
+void Session::setInputOutliers(std::vector<std::optional<double>> scores)
+{
+    m_inputOutliers = std::move(scores);
+    m_inputOutliers.resize(m_stats.size());
+    emit inputOutliersChanged();
 }
 
 void Session::setEvaluation(std::shared_ptr<const Evaluated> evaluation)

@@ -52,6 +52,7 @@ public:
     std::optional<Error> error(int tensor) const;
     const QString& failure(int tensor) const; // why it could not be measured; empty if nothing went wrong
 
+    std::optional<double> inputOutliers(int tensor) const; // outlierScore of its inputs; none until known
     std::shared_ptr<const Evaluated> evaluation() const { return m_evaluation; } // null: none yet
     bool evaluationIsCurrent() const;                                            // it is of this plan and calibration
 
@@ -68,6 +69,7 @@ public:
     void setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats);
     void setError(int tensor, Error error);
     void setFailure(int tensor, const QString& sentence);
+    void setInputOutliers(std::vector<std::optional<double>> scores); // one per tensor
     void setEvaluation(std::shared_ptr<const Evaluated> evaluation);
     void select(int tensor); // and no channel
     void selectChannel(long column);
@@ -83,6 +85,7 @@ signals:
     void recipeChanged(); // plan and planError too
     void statsChanged(int tensor);
     void errorChanged(int tensor); // error or failure
+    void inputOutliersChanged();
     void evaluationChanged();
     void selectionChanged();
     void channelChanged();
@@ -102,6 +105,7 @@ private:
     std::vector<std::shared_ptr<const quern::TensorStats>> m_stats;
     std::vector<std::optional<Error>> m_errors;
     std::vector<QString> m_failures;
+    std::vector<std::optional<double>> m_inputOutliers;
     std::shared_ptr<const Evaluated> m_evaluation;
     int m_selected = -1;
     long m_channel = -1;

@@ -6,6 +6,7 @@
 #include "tests/strict.h"
 #include "widgets/budgetstrip.h"
 #include "widgets/infobar.h"
+#include "widgets/jobstatus.h"
 #include "widgets/text.h"
 
 #include <QAbstractButton>
@@ -14,6 +15,7 @@
 #include <QDragEnterEvent>
 #include <QDropEvent>
 #include <QFileDialog>
+#include <QLabel>
 #include <QMenuBar>
 #include <QMessageBox>
 #include <QMimeData>
@@ -136,6 +138,11 @@ void TestMainWindow::demoIsOpenedAndMeasured()
         QVERIFY(session->stats(i));
         QVERIFY2(session->error(i) && session->error(i)->exact, qPrintable(session->failure(i)));
     }
+    QStringList labels;
+    for (const QLabel* label : m_window->findChild<JobStatus*>()->findChildren<QLabel*>())
+        labels << label->text();
+    QVERIFY2(labels.join(u' ').contains(QLocale().toString(session->model()->parameters())),
+             qPrintable(labels.join(u' ')));
     // The demo shows its worst tensor by itself.
     const double worst = session->error(session->selected())->distortion.relative();
     for (int i = 0; i < session->tensorCount(); ++i)

@@ -1,6 +1,8 @@
+#include "app/cache.h"
 #include "app/demo.h"
 #include "app/mainwindow.h"
 #include "app/paths.h"
+#include "core/calibrate.h"
 #include "core/chunks.h"
 #include "core/gguf.h"
 #include "core/modelmaker.h"
@@ -32,6 +34,10 @@ private slots:
     void unreadableTextIsRefused();
     void dialogSaysWhatItTakes();
     void modelWithoutTokenizerCannotBeRun();
+    void calibrationIsWhatCoreFinds();
+    void calibrationComesBack();
+    void calibrationIsSavedToo();
+    void cacheKeepsTheNewest();
 
 private:
     void openAndWait(const QString& path);
@@ -84,11 +90,12 @@ void TestRunning::openAndWait(const QString& path)
     QSignalSpy examined(m_window.get(), &MainWindow::examined);
     m_window->openModel(path);
     QVERIFY(examined.wait(kLong));
+    m_window->analysis()->stop(); // not what is tested here
 }
 
 TextRun TestRunning::shortRun() const
 {
-    return {demoPath() + "/evaluation.txt", "evaluation.txt", 64, 2};
+    return {demoPath() + "/evaluation.txt", "evaluation.txt", 32, 2};
 }
 
 void TestRunning::evaluationIsWhatCoreFinds()
@@ -105,7 +112,7 @@ void TestRunning::evaluationIsWhatCoreFinds()
     QVERIFY(m_window->findChild<QDockWidget*>("output")->isVisible());
 
     quern::NoProgress quiet;
-    const auto chunks = quern::chunksOf(quern::tokenizerOf(*session->model()), textOf(shortRun()), 64, 2, quiet);
+    const auto chunks = quern::chunksOf(quern::tokenizerOf(*session->model()), textOf(shortRun()), 32, 2, quiet);
     const quern::Model quantized = quern::quantize(*session->model(), *session->plan(), nullptr, {}, quiet);
     const quern::Evaluation direct = quern::evaluate(quantized, *session->model(), chunks, {}, quiet);
     QCOMPARE(found->figures.predictions.tokens, 2L * chunks.scored());
@@ -212,6 +219,95 @@ void TestRunning::modelWithoutTokenizerCannotBeRun()
     QCOMPARE(box->informativeText(), evaluate->toolTip());
     box->close();
     QVERIFY(!m_window->findChild<RunDialog*>());
+}
+
+void TestRunning::calibrationIsWhatCoreFinds()
+{
+    openAndWait(demoPath());
+    Session* session = m_window->session();
+    QVERIFY(!session->calibration());
+    QSignalSpy changed(session, &Session::calibrationChanged);
+    QSignalSpy scored(session, &Session::inputOutliersChanged);
+    m_window->calibrate(shortRun(), {});
+    QVERIFY(changed.wait(kLong));
+    quern::NoProgress quiet;
+    const auto chunks = quern::chunksOf(quern::tokenizerOf(*session->model()), textOf(shortRun()), 32, 2, quiet);
+    const quern::Calibration direct = quern::calibrate(*session->model(), chunks, {}, quiet);
+    QCOMPARE(session->calibration()->inputs.size(), direct.inputs.size());
+    const quern::InputStats* found = session->calibration()->find("blk.0.ffn_down.weight");
+    const quern::InputStats* expected = direct.find("blk.0.ffn_down.weight");
+    QVERIFY(found && expected);
+    QCOMPARE(found->counts, std::vector<double> {64});
+    QVERIFY(found->sumSquares.isApprox(expected->sumSquares, 1e-6));
+    QCOMPARE(found->inputs.counts, expected->inputs.counts);
+    QCOMPARE(found->outputs.counts, expected->outputs.counts);
+    // It is passed on: the command line names the file, errors are weighted, the overview has its scores.
+    QVERIFY(std::filesystem::exists(session->calibration()->path));
+    QVERIFY(scored.size() > 0 || scored.wait(kLong)); // stopped above, but a calibration is scored all the same
+    int known = 0;
+    for (int i = 0; i < session->tensorCount(); ++i)
+        known += session->inputOutliers(i).has_value() ? 1 : 0;
+    QCOMPARE(static_cast<std::size_t>(known), direct.inputs.size());
+}
+
+void TestRunning::calibrationComesBack()
+{
+    openAndWait(demoPath());
+    QSignalSpy changed(m_window->session(), &Session::calibrationChanged);
+    m_window->calibrate(shortRun(), {});
+    QVERIFY(changed.wait(kLong));
+    const auto first = m_window->session()->calibration();
+    m_window = std::make_unique<MainWindow>(m_settings.get());
+    m_window->show();
+    openAndWait(demoPath());
+    const auto again = m_window->session()->calibration();
+    QVERIFY(again && again != first);
+    QCOMPARE(again->find("blk.0.ffn_down.weight")->sumSquares, first->find("blk.0.ffn_down.weight")->sumSquares);
+    QCOMPARE(again->datasets, first->datasets);
+    actionNamed(*m_window, "Clear kept results")->trigger();
+    openAndWait(demoPath());
+    QVERIFY(!m_window->session()->calibration());
+    QCOMPARE(cache::bytes(m_settings->cacheFolder()), 0);
+}
+
+void TestRunning::calibrationIsSavedToo()
+{
+    openAndWait(demoPath());
+    QSignalSpy changed(m_window->session(), &Session::calibrationChanged);
+    const QString target = m_folder->filePath("imatrix.gguf");
+    m_window->calibrate(shortRun(), target);
+    QVERIFY(changed.wait(kLong));
+    QCOMPARE(quern::readImatrix(nativePath(target)).inputs.size(), m_window->session()->calibration()->inputs.size());
+    // A file that is there is not replaced.
+    m_window->calibrate(shortRun(), target);
+    QMessageBox* box = nullptr;
+    QTRY_VERIFY_WITH_TIMEOUT((box = m_window->findChild<QMessageBox*>()) && box->isVisible(), kLong);
+    QVERIFY2(box->informativeText().contains("imatrix.gguf"), qPrintable(box->informativeText()));
+    box->close();
+}
+
+void TestRunning::cacheKeepsTheNewest()
+{
+    const QString folder = m_folder->filePath("kept");
+    QVERIFY(QDir().mkpath(folder + "/a-interrupted"));
+    const auto write = [](const QString& path, int bytes, int age) {
+        QFile file(path);
+        QVERIFY(file.open(QIODevice::WriteOnly));
+        file.write(QByteArray(bytes, 'x'));
+        file.flush(); // or closing would write, and set the time, once more
+        file.setFileTime(QDateTime::currentDateTime().addSecs(-age), QFileDevice::FileModificationTime);
+    };
+    write(folder + "/a-1", 100, 40);
+    write(folder + "/a-2", 100, 30);
+    write(folder + "/b-3", 100, 20);
+    QCOMPARE(cache::bytes(folder), 300);
+    QCOMPARE(cache::newest(folder, "a-"), (QStringList {folder + "/a-2", folder + "/a-1"}));
+    cache::touch(folder + "/a-1");
+    QCOMPARE(cache::newest(folder, "a-").front(), folder + "/a-1");
+    cache::trim(folder, 250);
+    QCOMPARE(QDir(folder).entryList(QDir::Files), (QStringList {"a-1", "b-3"}));
+    cache::clear(folder);
+    QVERIFY(QDir(folder).isEmpty());
 }
 
 QTEST_MAIN(TestRunning)

@@ -2,9 +2,11 @@
 #include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/plot.h"
+#include "widgets/text.h"
 #include "widgets/viewframe.h"
 
 #include <QCheckBox>
+#include <QComboBox>
 #include <QSignalSpy>
 #include <QTableWidget>
 
@@ -29,7 +31,8 @@ struct Shown {
         plot = view->findChild<Plot*>();
         settle(20);
     }
-    QCheckBox* box(int index) const { return view->findChildren<QCheckBox*>().at(index); }
+    QCheckBox* overlay() const { return view->findChild<QCheckBox*>(); }
+    QComboBox* order() const { return view->findChild<QComboBox*>(); }
 };
 
 } // namespace
@@ -62,7 +65,7 @@ private slots:
     void sortsByMagnitude()
     {
         Shown shown;
-        shown.box(0)->setChecked(true);
+        shown.order()->setCurrentIndex(1);
         const auto data = shown.plot->graph(0)->data();
         for (int i = 1; i < data->size(); ++i)
             QVERIFY(data->at(i)->value <= data->at(i - 1)->value);
@@ -87,7 +90,7 @@ private slots:
     void overlaysTheStrengthOfInputs()
     {
         Shown shown;
-        QVERIFY(!shown.box(1)->isEnabled());
+        QVERIFY(!shown.overlay()->isEnabled());
         QCOMPARE(shown.plot->graph(1)->data()->size(), 0);
         auto calibration = std::make_shared<quern::Calibration>();
         quern::InputStats& inputs = calibration->inputs["blk.1.ffn_down.weight"];
@@ -96,14 +99,38 @@ private slots:
         inputs.counts = {4};
         shown.session.setCalibration(calibration);
         settle(20);
-        QVERIFY(shown.box(1)->isEnabled());
+        QVERIFY(shown.overlay()->isEnabled());
         const auto data = shown.plot->graph(1)->data();
         QCOMPARE(data->size(), 128);
-        QCOMPARE(data->at(39)->value, 2.0);
-        QCOMPARE(data->at(40)->value, 200.0);
+        QCOMPARE(data->at(39)->value, static_cast<double>(std::sqrt(2.0F)));
+        QCOMPARE(data->at(40)->value, static_cast<double>(std::sqrt(200.0F)));
         QVERIFY(!shown.plot->yAxis2->label().isEmpty());
-        shown.box(1)->setChecked(false);
+        shown.overlay()->setChecked(false);
         QCOMPARE(shown.plot->graph(1)->data()->size(), 0);
+    }
+
+    void listsTheStrongestInputs()
+    {
+        Shown shown;
+        auto* list = shown.view->findChild<QTableWidget*>();
+        QVERIFY(list->isColumnHidden(3));
+        auto calibration = std::make_shared<quern::Calibration>();
+        quern::InputStats& inputs = calibration->inputs["blk.1.ffn_down.weight"];
+        inputs.sumSquares = Eigen::MatrixXd::Constant(1, 128, 4.0);
+        inputs.sumSquares(0, 40) = 400;
+        inputs.sumSquares(0, 3) = 36;
+        inputs.counts = {4};
+        shown.session.setCalibration(calibration);
+        shown.order()->setCurrentIndex(2);
+        QVERIFY(!list->isColumnHidden(3));
+        QCOMPARE(list->item(0, 0)->text(), QStringLiteral("40"));
+        QCOMPARE(list->item(1, 0)->text(), QStringLiteral("3"));
+        QCOMPARE(list->item(0, 3)->text(), figure(10));
+        const QString sentence = shown.plot->accessibleDescription();
+        QVERIFY2(sentence.contains(QLatin1String("channel 40, 10.0 times the median")), qPrintable(sentence));
+        shown.session.setCalibration(nullptr);
+        QCOMPARE(shown.order()->currentIndex(), 0);
+        QVERIFY(list->isColumnHidden(3));
     }
 };
 

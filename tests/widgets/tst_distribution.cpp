@@ -6,6 +6,7 @@
 #include "widgets/views/distributionplot.h"
 #include "widgets/views/numberspanel.h"
 
+#include <QComboBox>
 #include <QSignalSpy>
 #include <QSpinBox>
 #include <QToolButton>
@@ -179,6 +180,42 @@ private slots:
         const auto error = shown.session.error(0);
         QVERIFY(cells.contains(QLocale().toString(error->distortion.relative(), 'g', 3)));
         QVERIFY2(cells.contains(QStringLiteral("Error / step")), qPrintable(cells.join(QLatin1Char(' '))));
+    }
+
+    void showsInputsAndOutputs()
+    {
+        Shown shown(tailedModel());
+        auto* choice = shown.view->findChild<QComboBox*>();
+        choice->setCurrentIndex(1);
+        QVERIFY2(shown.plot->placeholder().contains("Calibrate"), qPrintable(shown.plot->placeholder()));
+        auto calibration = std::make_shared<quern::Calibration>();
+        quern::InputStats& inputs = calibration->inputs["blk.0.ffn_down.weight"];
+        inputs.sumSquares = Eigen::MatrixXd::Constant(1, kCols, 1.0);
+        inputs.counts = {5};
+        shown.session.setCalibration(std::make_shared<quern::Calibration>(*calibration));
+        QVERIFY2(shown.plot->placeholder().contains("sums of squares"), qPrintable(shown.plot->placeholder()));
+        inputs.inputs.counts.resize(quern::LogHistogram::kBins);
+        for (const float value : modelmaker::normalWeights(10'000, 3, 1.0F))
+            ++inputs.inputs.counts[quern::LogHistogram::bin(value)];
+        ++inputs.inputs.counts[quern::LogHistogram::bin(500)];
+        inputs.outputs.counts.resize(quern::LogHistogram::kBins);
+        inputs.outputs.counts[quern::LogHistogram::bin(-2)] = 7;
+        shown.session.setCalibration(calibration);
+        QVERIFY(shown.legendSays("inputs"));
+        QTRY_VERIFY(shown.plot->placeholder().isEmpty() && shown.plot->table()().rows > 0);
+        QVERIFY2(shown.plot->accessibleDescription().contains("10,001 values"),
+                 qPrintable(shown.plot->accessibleDescription()));
+        QVERIFY(shown.plot->xAxis->range().upper < 100); // the tail is counted, not drawn
+        shown.plot->showAll();
+        QCOMPARE(shown.inTable(2), 10001.0);
+        for (const QSpinBox* box : shown.view->findChildren<QSpinBox*>())
+            QVERIFY(!box->isVisible());
+        choice->setCurrentIndex(2);
+        QTRY_VERIFY(shown.plot->accessibleDescription().contains("7 values"));
+        QCOMPARE(shown.inTable(2), 7.0);
+        choice->setCurrentIndex(0);
+        QTRY_VERIFY(shown.plot->accessibleDescription().contains("weights"));
+        QCOMPARE(shown.plot->table()().columns[2], QStringLiteral("Weights"));
     }
 
     void copiesHaveNoAfter()

@@ -78,7 +78,7 @@ void TestOutput::showsTheFigures()
     QVERIFY2(value("Perplexity").startsWith(figure(p.perplexity, 5)), qPrintable(value("Perplexity")));
     QCOMPARE(value("Median"), figure(quern::quantile(p.divergences, 0.5)));
     QCOMPARE(value("99.9 %"), figure(quern::quantile(p.divergences, 0.999)));
-    QVERIFY2(value("Same top token").startsWith(fixed(100 * p.sameTop.value)), qPrintable(value("Same top token")));
+    QVERIFY2(value("Same top").startsWith(fixed(100 * p.sameTop.value)), qPrintable(value("Same top")));
     QVERIFY(m_view->status().contains(figure(p.divergence.value)));
     const PlotTable errors = plots()[1]->table()();
     QCOMPARE(errors.rows, 4L);

@@ -251,6 +251,13 @@ private slots:
         shown.chooseMeasure("output_error"); // no calibration here
         settle(100);
         QVERIFY2(note().contains(QStringLiteral("importance matrix")), qPrintable(note()));
+        shown.chooseMeasure("input_outliers");
+        settle(100);
+        QVERIFY2(note().contains(QStringLiteral("Calibrate")), qPrintable(note()));
+        std::vector<std::optional<double>> scores(static_cast<std::size_t>(shown.session.tensorCount()));
+        scores[1] = 7;
+        shown.session.setInputOutliers(scores);
+        QTRY_COMPARE(note(), QString());
         shown.session.setModel(nullptr);
         settle(100);
         QVERIFY(!shown.plot->placeholder().isEmpty());

@@ -1,4 +1,4 @@
-#include "core/measure.h"
+#include "core/activations.h"
 #include "widgets/colours.h"
 #include "widgets/plot.h"
 #include "widgets/session.h"
@@ -8,8 +8,10 @@
 #include "widgets/views/subject.h"
 
 #include <QCheckBox>
+#include <QComboBox>
 #include <QHeaderView>
 #include <QSplitter>
+#include <QStandardItemModel>
 #include <QTableWidget>
 
 #include <algorithm>
@@ -20,6 +22,8 @@
 namespace {
 
 constexpr int kTop = 20;
+enum Sort { AsStored, LargestWeight, StrongestInput };
+enum ListColumn { Number, AbsMax, Sigmas, InputRms, ListColumns };
 
 class Channels final : public ViewFrame {
     Q_DECLARE_TR_FUNCTIONS(Channels)
@@ -35,11 +39,14 @@ protected:
     }
 
 private:
+    void makeList();
     void addGraphs();
     void connectSession();
     void takePens();
     void take();    // another tensor, its stats, or other importance
     void arrange(); // order of the channels
+    std::vector<long> sorted() const;
+    void showInputsAxis(bool shown);
     void fitBars();
     void fillList();
     void markChannel();
@@ -53,11 +60,12 @@ private:
     Session* m_session;
     std::optional<Subject> m_subject;
     std::shared_ptr<const quern::TensorStats> m_stats;
-    std::vector<float> m_importance; // E[x^2] per channel; empty without calibration
-    std::vector<long> m_order;       // channel at every place of the axis
+    std::vector<float> m_rms;  // of the inputs of every channel; empty without calibration
+    std::vector<long> m_order; // channel at every place of the axis
     Plot* m_plot;
     QTableWidget* m_list;
-    QCheckBox *m_sorted, *m_overlay;
+    QComboBox* m_sort;
+    QCheckBox* m_overlay;
     QCPGraph *m_bars, *m_inputs, *m_chosen;
     QCPItemStraightLine* m_sigma;
     QCPItemText* m_sigmaText;
@@ -73,13 +81,27 @@ Channels::Channels(Session* session, QWidget* parent)
     , m_sigma(new QCPItemStraightLine(m_plot))
     , m_sigmaText(new QCPItemText(m_plot))
 {
-    m_sorted = addSwitch(tr("Largest &first"), false);
+    m_sort = addChoice(tr("&Order"), {tr("As stored"), tr("Largest weight first"), tr("Strongest input first")});
     m_overlay = addSwitch(tr("Strength of &inputs"), true);
     auto* splitter = new QSplitter(this);
     splitter->addWidget(m_plot);
-    m_list = new QTableWidget(0, 3, splitter);
-    m_list->setAccessibleName(tr("Channels with the largest weights"));
-    m_list->setHorizontalHeaderLabels({tr("Channel"), tr("Max |w|"), tr("Sigmas")});
+    m_list = new QTableWidget(0, ListColumns, splitter);
+    makeList();
+    splitter->addWidget(m_list);
+    splitter->setStretchFactor(0, 1);
+    splitter->setSizes({500, fontMetrics().averageCharWidth() * 34});
+    setContent(splitter);
+    setFocusProxy(m_plot);
+    addGraphs();
+    connectSession();
+    takePens();
+    take();
+}
+
+void Channels::makeList()
+{
+    m_list->setAccessibleName(tr("First channels in this order, or those with the largest weights"));
+    m_list->setHorizontalHeaderLabels({tr("Channel"), tr("Max |w|"), tr("Sigmas"), tr("Input")});
     m_list->setEditTriggers(QAbstractItemView::NoEditTriggers);
     m_list->setSelectionBehavior(QAbstractItemView::SelectRows);
     m_list->setSelectionMode(QAbstractItemView::SingleSelection);
@@ -87,18 +109,12 @@ Channels::Channels(Session* session, QWidget* parent)
     m_list->setFrameShape(QFrame::NoFrame);
     m_list->verticalHeader()->hide();
     m_list->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 2);
-    m_list->horizontalHeaderItem(1)->setToolTip(tr("Largest magnitude among the weights of the channel"));
-    m_list->horizontalHeaderItem(2)->setToolTip(tr("The same in standard deviations of all weights of the tensor"));
+    m_list->horizontalHeaderItem(AbsMax)->setToolTip(tr("Largest magnitude among the weights of the channel"));
+    m_list->horizontalHeaderItem(Sigmas)->setToolTip(
+        tr("The same in standard deviations of all weights of the tensor"));
+    m_list->horizontalHeaderItem(InputRms)->setToolTip(
+        tr("Root mean square of what the channel receives, by the calibration"));
     m_list->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
-    splitter->addWidget(m_list);
-    splitter->setStretchFactor(0, 1);
-    splitter->setSizes({500, fontMetrics().averageCharWidth() * 30});
-    setContent(splitter);
-    setFocusProxy(m_plot);
-    addGraphs();
-    connectSession();
-    takePens();
-    take();
 }
 
 void Channels::addGraphs()
@@ -111,7 +127,7 @@ void Channels::addGraphs()
     // setupFullAxesBox() ties the right axis to the left; here it has values of its own.
     disconnect(m_plot->yAxis, nullptr, m_plot->yAxis2, nullptr);
     m_bars->setName(tr("Largest |weight|"));
-    m_inputs->setName(tr("Mean square of inputs"));
+    m_inputs->setName(tr("Strength of inputs (rms)"));
     m_chosen->setLineStyle(QCPGraph::lsImpulse);
     m_inputs->setLineStyle(QCPGraph::lsNone);
     m_inputs->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssCircle, 3));
@@ -144,7 +160,7 @@ void Channels::connectSession()
         if (tensor == m_session->selected())
             take();
     });
-    connect(m_sorted, &QCheckBox::toggled, this, &Channels::arrange);
+    connect(m_sort, &QComboBox::currentIndexChanged, this, &Channels::arrange);
     connect(m_overlay, &QCheckBox::toggled, this, &Channels::arrange);
     connect(m_plot, &Plot::clicked, this, &Channels::click);
     connect(m_plot, &Plot::read, this, &ViewFrame::setStatus);
@@ -181,45 +197,63 @@ void Channels::take()
     m_subject = subjectOf(*m_session);
     m_stats = m_subject ? m_session->stats(m_subject->index) : nullptr;
     const quern::InputStats* inputs = m_subject ? m_subject->inputs() : nullptr;
-    m_importance = inputs ? inputs->importance(0) : std::vector<float> {};
+    m_rms = inputs ? quern::channelRms(*inputs) : std::vector<float> {};
+    if (m_stats && m_rms.size() != m_stats->columnAbsMax.size())
+        m_rms.clear();
+    static_cast<QStandardItemModel*>(m_sort->model())->item(StrongestInput)->setEnabled(!m_rms.empty());
+    if (m_rms.empty() && m_sort->currentIndex() == StrongestInput) {
+        const QSignalBlocker blocker(m_sort);
+        m_sort->setCurrentIndex(AsStored);
+    }
     m_plot->setAxes(tr("Input channel (column)"), tr("Largest |weight| of the channel"));
     arrange();
-    fillList();
     describe();
-    home();
+}
+
+std::vector<long> Channels::sorted() const
+{
+    const auto n = m_stats ? m_stats->columnAbsMax.size() : 0;
+    if (m_sort->currentIndex() == StrongestInput && m_rms.size() == n)
+        return quern::strongestFirst(m_rms);
+    std::vector<long> order(n);
+    std::iota(order.begin(), order.end(), 0L);
+    if (m_sort->currentIndex() == LargestWeight && m_stats)
+        std::ranges::transform(m_stats->topChannels(n), order.begin(), &quern::Channel::index);
+    return order;
 }
 
 void Channels::arrange()
 {
-    const auto n = m_stats ? m_stats->columnAbsMax.size() : 0;
-    m_order.resize(n);
-    std::iota(m_order.begin(), m_order.end(), 0L);
-    if (m_sorted->isChecked() && m_stats) {
-        const auto top = m_stats->topChannels(n);
-        std::ranges::transform(top, m_order.begin(), &quern::Channel::index);
-    }
+    m_order = sorted();
     QVector<double> x, bars, inputs;
-    const bool overlay = m_overlay->isChecked() && m_importance.size() == n && n > 0;
-    for (std::size_t i = 0; i < n; ++i) {
+    const bool overlay = m_overlay->isChecked() && !m_rms.empty() && !m_order.empty();
+    for (std::size_t i = 0; i < m_order.size(); ++i) {
         x.append(static_cast<double>(i));
         bars.append(m_stats->columnAbsMax[static_cast<std::size_t>(m_order[i])]);
         if (overlay)
-            inputs.append(m_importance[static_cast<std::size_t>(m_order[i])]);
+            inputs.append(m_rms[static_cast<std::size_t>(m_order[i])]);
     }
     m_bars->setData(x, bars, true);
     m_inputs->setData(overlay ? x : QVector<double>(), inputs, true);
-    m_overlay->setEnabled(!m_importance.empty());
-    m_overlay->setToolTip(m_importance.empty() ? tr("Load an importance matrix to see the strength of inputs.")
-                                               : QString());
-    m_plot->legend->setVisible(overlay);
-    m_plot->yAxis2->setTickLabels(overlay);
-    m_plot->yAxis2->setTicks(overlay);
-    m_plot->yAxis2->setLabel(overlay ? tr("Mean square of inputs, E[x²]") : QString());
-    m_plot->xAxis->setLabel(m_sorted->isChecked() ? tr("Input channels, largest weight first")
-                                                  : tr("Input channel (column)"));
-    m_plot->setReadings(static_cast<long>(n), [this](long i) { return reading(i); });
+    showInputsAxis(overlay);
+    const QString axes[] = {tr("Input channel (column)"), tr("Input channels, largest weight first"),
+                            tr("Input channels, strongest input first")};
+    m_plot->xAxis->setLabel(axes[m_sort->currentIndex()]);
+    m_plot->setReadings(static_cast<long>(m_order.size()), [this](long i) { return reading(i); });
+    fillList();
     markChannel();
     home();
+}
+
+void Channels::showInputsAxis(bool shown)
+{
+    m_overlay->setEnabled(!m_rms.empty());
+    m_overlay->setToolTip(m_rms.empty() ? tr("Calibrate, or load an importance matrix, to see the strength of inputs.")
+                                        : tr("Root mean square of what each channel receives, on the right axis"));
+    m_plot->legend->setVisible(shown);
+    m_plot->yAxis2->setTickLabels(shown);
+    m_plot->yAxis2->setTicks(shown);
+    m_plot->yAxis2->setLabel(shown ? tr("Strength of inputs, rms of x") : QString());
 }
 
 void Channels::home()
@@ -245,22 +279,31 @@ void Channels::home()
     m_plot->replot(QCustomPlot::rpQueuedReplot);
 }
 
+// The channels at the left of the plot, or those with the largest weights if they stand in their own order.
 void Channels::fillList()
 {
     const QSignalBlocker blocker(m_list);
-    const auto top = m_stats ? m_stats->topChannels(kTop) : std::vector<quern::Channel> {};
+    std::vector<long> top;
+    if (m_sort->currentIndex() == StrongestInput)
+        top.assign(m_order.begin(), m_order.begin() + std::min<std::ptrdiff_t>(std::ssize(m_order), kTop));
+    else if (m_stats)
+        for (const quern::Channel& channel : m_stats->topChannels(kTop))
+            top.push_back(channel.index);
+    m_list->setColumnHidden(InputRms, m_rms.empty());
     m_list->setRowCount(static_cast<int>(top.size()));
-    const auto cell = [&](int row, int column, const QString& text, long channel) {
-        auto* item = new QTableWidgetItem(text);
-        item->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
-        item->setData(Qt::UserRole, static_cast<qlonglong>(channel));
-        m_list->setItem(row, column, item);
-    };
     for (int row = 0; row < m_list->rowCount(); ++row) {
-        const quern::Channel& channel = top[static_cast<std::size_t>(row)];
-        cell(row, 0, QString::number(channel.index), channel.index);
-        cell(row, 1, figure(channel.absMax), channel.index);
-        cell(row, 2, m_stats->std > 0 ? fixed(channel.absMax / m_stats->std, 1) : QStringLiteral("–"), channel.index);
+        const long channel = top[static_cast<std::size_t>(row)];
+        const auto at = static_cast<std::size_t>(channel);
+        const double largest = m_stats->columnAbsMax[at];
+        const QString texts[] = {QString::number(channel), figure(largest),
+                                 m_stats->std > 0 ? fixed(largest / m_stats->std, 1) : QStringLiteral("–"),
+                                 at < m_rms.size() ? figure(m_rms[at]) : QString()};
+        for (int column = 0; column < ListColumns; ++column) {
+            auto* item = new QTableWidgetItem(texts[column]);
+            item->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
+            item->setData(Qt::UserRole, static_cast<qlonglong>(channel));
+            m_list->setItem(row, column, item);
+        }
     }
 }
 
@@ -281,8 +324,8 @@ QString Channels::channelText(long channel) const
 {
     const auto at = static_cast<std::size_t>(channel);
     QString text = tr("Channel %1: largest |weight| %2").arg(channel).arg(figure(m_stats->columnAbsMax[at]));
-    if (at < m_importance.size())
-        text += tr(", mean square of inputs %1").arg(figure(m_importance[at]));
+    if (at < m_rms.size())
+        text += tr(", rms of inputs %1").arg(figure(m_rms[at]));
     return text;
 }
 
@@ -317,6 +360,10 @@ void Channels::describe()
                        .arg(m_subject->name())
                        .arg(beyond)
                        .arg(m_stats->columnAbsMax.size());
+        if (const auto score = m_rms.empty() ? std::nullopt : quern::outlierScore(*m_subject->inputs()))
+            sentence += tr(" Strongest input: channel %1, %2 times the median.")
+                            .arg(quern::strongestFirst(m_rms).front())
+                            .arg(std::isinf(*score) ? QStringLiteral("∞") : figure(*score));
     }
     setHint(sentence);
     m_plot->setDescription(sentence);
@@ -326,13 +373,13 @@ void Channels::describe()
 PlotTable Channels::table() const
 {
     PlotTable table {.columns = {tr("Channel"), tr("Largest |weight|")}, .rows = static_cast<long>(m_order.size())};
-    if (!m_importance.empty())
-        table.columns.append(tr("Mean square of inputs"));
-    table.value = [order = m_order, stats = m_stats, importance = m_importance](long row, int column) -> QVariant {
+    if (!m_rms.empty())
+        table.columns.append(tr("RMS of inputs"));
+    table.value = [order = m_order, stats = m_stats, rms = m_rms](long row, int column) -> QVariant {
         const auto channel = static_cast<std::size_t>(order[static_cast<std::size_t>(row)]);
         if (column == 0)
             return static_cast<qlonglong>(channel);
-        return static_cast<double>(column == 1 ? stats->columnAbsMax[channel] : importance.at(channel));
+        return static_cast<double>(column == 1 ? stats->columnAbsMax[channel] : rms.at(channel));
     };
     return table;
 }

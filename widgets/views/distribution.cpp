@@ -1,3 +1,4 @@
+#include "core/activations.h"
 #include "widgets/job.h"
 #include "widgets/session.h"
 #include "widgets/text.h"
@@ -8,6 +9,7 @@
 #include "widgets/views/subject.h"
 
 #include <QCheckBox>
+#include <QComboBox>
 #include <QLabel>
 #include <QSpinBox>
 #include <QSplitter>
@@ -15,11 +17,13 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 // How the selected tensor's weights are distributed, what quantization makes of them, and the values one group of them
-// can take.
+// can take; or how its inputs and outputs are.
 namespace {
 
+constexpr int kActivationBins = 2048;
 constexpr long kSampledWeights = 4'000'000; // for the histogram after; a second of work at most
 
 class Distribution final : public ViewFrame {
@@ -39,7 +43,14 @@ private:
     void addControls();
     QWidget* plotWithTails();
     void connectSession();
-    void takeTensor(); // another tensor, or its stats came
+    using Values = DistributionPlot::Values;
+    Values values() const { return static_cast<Values>(m_shown->currentIndex()); }
+    bool weights() const { return values() == Values::Weights; }
+    const quern::LogHistogram* counted() const; // inputs or outputs of the subject; null: not known
+    QString missing() const;
+    void takeTensor(); // another tensor, or its stats came, or other values
+    void takeActivations();
+    void describeActivations();
     void takeChoice(); // another choice, or calibration
     void startSample();
     void startLevels();
@@ -53,10 +64,11 @@ private:
     std::optional<double> m_errorPerStep;
     DistributionPlot* m_plot;
     NumbersPanel* m_numbers;
+    QComboBox* m_shown;
     QCheckBox *m_log, *m_after, *m_levels;
     QSpinBox *m_row, *m_group;
     QToolButton *m_left, *m_right;
-    Job m_sampleJob, m_levelsJob; // last: they end before what they deliver to
+    Job m_sampleJob, m_levelsJob, m_activationsJob; // last: they end before what they deliver to
 };
 
 Distribution::Distribution(Session* session, QWidget* parent)
@@ -78,7 +90,10 @@ Distribution::Distribution(Session* session, QWidget* parent)
 
 void Distribution::addControls()
 {
+    m_shown = addChoice(tr("Sho&w"), {tr("Weights"), tr("Inputs"), tr("Outputs")});
+    m_shown->setToolTip(tr("The tensor's weights, or what it received and gave while the model was calibrated"));
     m_log = addSwitch(tr("&Log counts"), true);
+    m_log->setToolTip(tr("So that a single value can be seen"));
     m_after = addSwitch(tr("&After quantization"), true);
     m_levels = addSwitch(tr("&Levels of"), true);
     const auto spin = [this](const QString& prefix, const QString& name) {
@@ -92,6 +107,7 @@ void Distribution::addControls()
     };
     m_row = spin(tr("row "), tr("Row of the group"));
     m_group = spin(tr("group "), tr("Group within the row"));
+    connect(m_shown, &QComboBox::currentIndexChanged, this, &Distribution::takeTensor);
     connect(m_after, &QCheckBox::toggled, this, &Distribution::startSample);
     connect(m_levels, &QCheckBox::toggled, this, &Distribution::startLevels);
 }
@@ -105,7 +121,7 @@ QWidget* Distribution::plotWithTails()
     const auto tail = [&] {
         auto* button = new QToolButton(box);
         button->setAutoRaise(true);
-        button->setToolTip(tr("Show all weights"));
+        button->setToolTip(tr("Show all of them"));
         button->setMinimumWidth(1); // a narrow dock clips the text rather than stay wide
         button->hide();
         connect(button, &QToolButton::clicked, m_plot, &DistributionPlot::showAll);
@@ -132,16 +148,16 @@ void Distribution::connectSession()
     connect(m_session, &Session::modelChanged, this, &Distribution::takeTensor);
     connect(m_session, &Session::selectionChanged, this, &Distribution::takeTensor);
     connect(m_session, &Session::recipeChanged, this, &Distribution::takeChoice);
-    connect(m_session, &Session::calibrationChanged, this, &Distribution::takeChoice);
+    connect(m_session, &Session::calibrationChanged, this, [this] { weights() ? takeChoice() : takeTensor(); });
     connect(m_session, &Session::statsChanged, this, [this](int tensor) {
-        if (m_subject && m_subject->index == tensor)
+        if (m_subject && m_subject->index == tensor && weights())
             takeTensor();
     });
     connect(m_session, &Session::errorChanged, this, [this](int tensor) {
         if (m_subject && m_subject->index == tensor)
             describe();
     });
-    for (Job* job : {&m_sampleJob, &m_levelsJob})
+    for (Job* job : {&m_sampleJob, &m_levelsJob, &m_activationsJob})
         connect(job, &Job::failed, this, [this](const quern::Error& error) { setHint(sentence(error)); });
 }
 
@@ -149,7 +165,12 @@ void Distribution::takeTensor()
 {
     m_sampleJob.cancel();
     m_levelsJob.cancel();
+    m_activationsJob.cancel();
     m_subject = subjectOf(*m_session);
+    for (QWidget* control : std::initializer_list<QWidget*> {m_after, m_levels, m_row, m_group})
+        control->setVisible(weights());
+    if (!weights())
+        return takeActivations();
     m_stats = m_subject ? m_session->stats(m_subject->index) : nullptr;
     m_plot->setAfter(std::nullopt);
     m_plot->setLevels({}, {});
@@ -158,8 +179,40 @@ void Distribution::takeTensor()
     takeChoice();
 }
 
+const quern::LogHistogram* Distribution::counted() const
+{
+    const quern::InputStats* inputs = m_subject ? m_subject->inputs() : nullptr;
+    const quern::LogHistogram* histogram = !inputs ? nullptr
+        : values() == Values::Inputs               ? &inputs->inputs
+                                                   : &inputs->outputs;
+    return histogram && histogram->total() > 0 ? histogram : nullptr;
+}
+
+void Distribution::takeActivations()
+{
+    m_stats = nullptr;
+    m_plot->setAfter(std::nullopt);
+    m_plot->setLevels({}, {});
+    m_plot->setStats(nullptr, values());
+    describe();
+    if (!counted())
+        return;
+    // What keeps the histogram alive goes along.
+    m_activationsJob.start(
+        [calibration = m_subject->calibration, histogram = counted()](quern::Progress&) {
+            return std::make_shared<const quern::TensorStats>(quern::countedStats(*histogram, kActivationBins));
+        },
+        [this](std::shared_ptr<const quern::TensorStats> stats) {
+            m_stats = std::move(stats);
+            m_plot->setStats(m_stats, values());
+            describe();
+        });
+}
+
 void Distribution::takeChoice()
 {
+    if (!weights())
+        return;
     const auto subject = subjectOf(*m_session);
     if (subject == m_subject && subject)
         return;
@@ -184,7 +237,7 @@ void Distribution::startSample()
 {
     m_sampleJob.cancel();
     m_plot->setAfter(std::nullopt);
-    if (!m_subject || !m_subject->quantized() || !m_stats || !m_after->isChecked())
+    if (!weights() || !m_subject || !m_subject->quantized() || !m_stats || !m_after->isChecked())
         return;
     const long stride = std::max(1L, m_subject->tensor().count() / kSampledWeights);
     m_sampleJob.start(
@@ -210,7 +263,8 @@ void Distribution::takeSample(const Subject& subject, const quern::QuantizedSamp
 void Distribution::startLevels()
 {
     m_levelsJob.cancel();
-    if (!m_subject || !m_subject->quantized() || m_subject->tensor().count() == 0 || !m_levels->isChecked())
+    if (!weights() || !m_subject || !m_subject->quantized() || m_subject->tensor().count() == 0
+        || !m_levels->isChecked())
         return m_plot->setLevels({}, {});
     m_levelsJob.start(
         [subject = *m_subject, row = m_row->value(), group = m_group->value()](quern::Progress& progress) {
@@ -230,17 +284,57 @@ void Distribution::showTails(quint64 below, quint64 above)
     m_right->setVisible(above > 0);
     if (!m_stats)
         return;
-    m_left->setText(tr("◀ %L1 weights down to %2").arg(below).arg(figure(m_stats->min)));
-    m_right->setText(tr("%L1 weights up to %2 ▶").arg(above).arg(figure(m_stats->max)));
+    const QString down = weights() ? tr("◀ %L1 weights down to %2") : tr("◀ %L1 values down to %2");
+    const QString up = weights() ? tr("%L1 weights up to %2 ▶") : tr("%L1 values up to %2 ▶");
+    m_left->setText(down.arg(below).arg(figure(m_stats->min)));
+    m_right->setText(up.arg(above).arg(figure(m_stats->max)));
+}
+
+QString Distribution::missing() const
+{
+    if (weights())
+        return missingStats(*m_session);
+    const QString subject = missingSubject(*m_session);
+    if (!subject.isEmpty() || counted())
+        return subject;
+    if (!m_session->calibration())
+        return tr("Calibrate the model to see what its weights receive and give.");
+    return m_subject->inputs()
+        ? tr("The calibration holds no distribution for %1: llama.cpp's files have sums of squares only.")
+              .arg(m_subject->name())
+        : tr("The calibration knows nothing of %1.").arg(m_subject->name());
+}
+
+void Distribution::describeActivations()
+{
+    QString sentence = missing();
+    m_plot->setPlaceholder(sentence);
+    if (sentence.isEmpty() && m_stats) {
+        const QString heading = values() == Values::Inputs ? tr("Inputs of %1") : tr("Outputs of %1");
+        const auto& counts = m_subject->inputs()->counts;
+        m_numbers->showActivations(heading.arg(m_subject->name()), *m_stats,
+                                   std::accumulate(counts.begin(), counts.end(), 0.0));
+        sentence = tr("%1: %L2 values, sigma %3, %L4 beyond 6 sigma.")
+                       .arg(heading.arg(m_subject->name()))
+                       .arg(m_stats->count)
+                       .arg(figure(m_stats->std))
+                       .arg(m_stats->outliers);
+    } else {
+        m_numbers->clearLines();
+    }
+    setHint(sentence);
+    m_plot->setDescription(sentence);
 }
 
 void Distribution::describe()
 {
+    if (!weights())
+        return describeActivations();
     const auto error = m_subject ? m_session->error(m_subject->index) : std::nullopt;
     m_numbers->show(m_subject, m_stats.get(), error, m_errorPerStep);
-    const QString missing = missingStats(*m_session);
-    QString sentence = missing;
-    if (missing.isEmpty())
+    QString sentence = missing();
+    m_plot->setPlaceholder(sentence);
+    if (sentence.isEmpty())
         sentence = tr("%1: %L2 weights, sigma %3, %L4 beyond 6 sigma.")
                        .arg(m_subject->name())
                        .arg(m_stats->count)
@@ -251,7 +345,6 @@ void Distribution::describe()
             + tr("Relative error %1 in %2.").arg(figure(error->distortion.relative()), m_subject->formatName());
     setHint(sentence);
     m_plot->setDescription(sentence);
-    m_plot->setPlaceholder(missing);
 }
 
 } // namespace

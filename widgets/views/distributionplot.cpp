@@ -57,7 +57,7 @@ DistributionPlot::DistributionPlot(QWidget* parent)
     axisRect()->setRangeDrag(Qt::Horizontal);
     axisRect()->setRangeZoom(Qt::Horizontal);
     addGraphs();
-    setAxes(tr("Value of the weight"), QString());
+    setAxes(axisName(), QString());
     setHome([this] { showCentre(); });
     setTable([this] { return makeTable(); });
     connect(this, &Plot::coloursChanged, this, &DistributionPlot::takePens);
@@ -69,7 +69,6 @@ DistributionPlot::DistributionPlot(QWidget* parent)
 void DistributionPlot::addGraphs()
 {
     m_before->setLineStyle(QCPGraph::lsStepLeft);
-    m_before->setName(tr("as stored"));
     m_afterGraph->setLineStyle(QCPGraph::lsStepLeft);
     m_levels->setLineStyle(QCPGraph::lsImpulse);
     m_weights->setLineStyle(QCPGraph::lsNone);
@@ -111,6 +110,8 @@ void DistributionPlot::addGraphs()
 // What is drawn, in the order before, after, levels, weights.
 void DistributionPlot::fillLegend()
 {
+    const QString names[] = {tr("as stored"), tr("inputs, by the calibration"), tr("outputs, by the calibration")};
+    m_before->setName(names[static_cast<int>(m_values)]);
     for (QCPGraph* graph : {m_before, m_afterGraph, m_levels, m_weights})
         graph->removeFromLegend();
     const bool group = !m_groupLevels.levels.empty();
@@ -147,9 +148,10 @@ void DistributionPlot::takePens()
     }
 }
 
-void DistributionPlot::setStats(std::shared_ptr<const quern::TensorStats> stats)
+void DistributionPlot::setStats(std::shared_ptr<const quern::TensorStats> stats, Values values)
 {
     m_stats = std::move(stats);
+    m_values = values;
     m_after.reset();
     m_groupLevels = {};
     fillLegend();
@@ -210,6 +212,12 @@ void DistributionPlot::setRange(double low, double high)
     redraw();
 }
 
+QString DistributionPlot::axisName() const
+{
+    const QString names[] = {tr("Value of the weight"), tr("Value of the input"), tr("Value of the output")};
+    return names[static_cast<int>(m_values)];
+}
+
 int DistributionPlot::bins() const
 {
     return std::clamp(axisRect()->width() / kPixelsPerBin, 50, kMostBins);
@@ -261,13 +269,13 @@ void DistributionPlot::takeCounts(const quern::Histogram& shown, const quern::Hi
         yAxis->setRange(kFloor, most * std::pow(most / kFloor, room));
     else
         yAxis->setRange(0, most * (1 + room));
-    setAxes(m_stats ? tr("Value of the weight, in bins of %1").arg(figure(quern::binWidth(shown), 2))
-                    : tr("Value of the weight"),
-            tr("Weights per bin"));
+    setAxes(m_stats ? tr("%1, in bins of %2").arg(axisName(), figure(quern::binWidth(shown), 2)) : axisName(),
+            m_values == Values::Weights ? tr("Weights per bin") : tr("Values per bin"));
     setReadings(static_cast<long>(counts.size()), [this](long i) {
         const double width = quern::binWidth(m_shown), low = m_shown.low + static_cast<double>(i) * width;
         const auto at = static_cast<std::size_t>(i);
-        QString text = tr("%1 to %2: %L3 weights").arg(figure(low, 4), figure(low + width, 4)).arg(m_shown.counts[at]);
+        const QString pattern = m_values == Values::Weights ? tr("%1 to %2: %L3 weights") : tr("%1 to %2: %L3 values");
+        QString text = pattern.arg(figure(low, 4), figure(low + width, 4)).arg(m_shown.counts[at]);
         if (at < m_shownAfter.size())
             text += tr(", quantized %L1").arg(std::round(m_shownAfter[at]));
         return Reading {low + width / 2, text};
@@ -308,7 +316,7 @@ void DistributionPlot::drawLevels()
 
 PlotTable DistributionPlot::makeTable() const
 {
-    PlotTable table {.columns = {tr("From"), tr("To"), tr("Weights")},
+    PlotTable table {.columns = {tr("From"), tr("To"), m_values == Values::Weights ? tr("Weights") : tr("Values")},
                      .rows = static_cast<long>(m_shown.counts.size())};
     if (!m_shownAfter.empty())
         table.columns.append(tr("Quantized"));

@@ -14,7 +14,9 @@ class DistributionPlot final : public Plot {
 public:
     explicit DistributionPlot(QWidget* parent);
 
-    void setStats(std::shared_ptr<const quern::TensorStats> stats); // null: nothing to show; shows the central part
+    enum class Values { Weights, Inputs, Outputs };
+    // Null: nothing to show. Shows the central part.
+    void setStats(std::shared_ptr<const quern::TensorStats> stats, Values values = Values::Weights);
     // Histograms of quantized values in the bins of stats' central part and of all of it; counts are multiplied by
     // `scale`, for a sample of the rows.
     struct After {
@@ -39,6 +41,7 @@ private:
     void addGraphs();
     void fillLegend();
     void takePens();
+    QString axisName() const;
     int bins() const; // to draw, at most
     void redraw();
     void drawMarks();
@@ -52,6 +55,7 @@ private:
     quern::GroupLevels m_groupLevels;
     quern::Histogram m_shown;         // the bins drawn
     std::vector<double> m_shownAfter; // their counts after; empty without
+    Values m_values = Values::Weights;
     bool m_logarithmic = true;
     QCPGraph *m_before, *m_afterGraph, *m_levels, *m_weights;
     QCPItemStraightLine *m_mean, *m_sigmas[2];

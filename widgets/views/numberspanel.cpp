@@ -77,3 +77,18 @@ void NumbersPanel::show(const std::optional<Subject>& subject, const quern::Tens
     else
         addLine(tr("Error"), tr("not measured"));
 }
+
+void NumbersPanel::showActivations(const QString& heading, const quern::TensorStats& stats, double tokens)
+{
+    clearLines();
+    addHeading(heading);
+    addLine(tr("Tokens"), whole(static_cast<std::uint64_t>(tokens)), tr("That the tensor saw; experts share them"));
+    addLine(tr("Values"), whole(stats.count));
+    const QString edge = tr("Edge of the outermost bin, up to 6 % beyond the value itself");
+    addLine(tr("Smallest"), figure(stats.min), edge);
+    addLine(tr("Largest"), figure(stats.max), edge);
+    addLine(tr("Mean"), figure(stats.mean));
+    addLine(tr("Sigma"), figure(stats.std), tr("Standard deviation"));
+    addLine(tr("Excess kurtosis"), figure(stats.kurtosis), tr("How heavy the tails are; 0 for a normal distribution"));
+    addLine(tr("Beyond 6 sigma"), whole(stats.outliers), tr("A normal distribution has 2 in a thousand million"));
+}

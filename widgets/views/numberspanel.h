@@ -14,6 +14,8 @@ public:
     // errorPerStep: root mean square error in steps of the levels.
     void show(const std::optional<Subject>& subject, const quern::TensorStats* stats,
               const std::optional<Session::Error>& error, std::optional<double> errorPerStep);
+    // Of a tensor's inputs or outputs. tokens: how many there were.
+    void showActivations(const QString& heading, const quern::TensorStats& stats, double tokens);
 
 private:
     void addWeights(const quern::TensorStats* stats);

@@ -68,7 +68,7 @@ Output::Output(Session* session, QWidget* parent)
     m_figures = new FigureList(splitter);
     m_figures->setAccessibleName(tr("Figures of the evaluation"));
     splitter->setStretchFactor(0, 1);
-    splitter->setSizes({500, fontMetrics().averageCharWidth() * 38});
+    splitter->setSizes({500, fontMetrics().averageCharWidth() * 40});
     setContent(splitter);
     setFocusProxy(m_divergences);
     for (Plot* plot : std::initializer_list<Plot*> {m_divergences, m_hidden})
@@ -155,11 +155,11 @@ void Output::showFigures()
 
 void Output::addDistances(const quern::PredictionSummary& p)
 {
-    m_figures->addLine(tr("… of the original"), figure(p.referencePerplexity, 5));
+    m_figures->addLine(tr("… original"), figure(p.referencePerplexity, 5));
     const quern::Mean ratio = quern::exponential(p.lnRatio);
     m_figures->addLine(tr("… ratio"), withError(fixed(ratio.value, 4), fixed(ratio.error, 4)),
                        tr("Perplexity over that of the original, on the same tokens"));
-    m_figures->addLine(tr("Same top token"),
+    m_figures->addLine(tr("Same top"),
                        withError(tr("%1 %").arg(fixed(100 * p.sameTop.value)), fixed(100 * p.sameTop.error)),
                        tr("Share of predictions in which both find the same token most likely"));
     m_figures->addHeading(tr("KL divergence from the original"));
@@ -187,7 +187,7 @@ void Output::describe()
                        .arg(figure(p.referencePerplexity, 5), figure(p.divergence.value), fixed(100 * p.sameTop.value));
         sentence += stale ? tr(". Of an earlier recipe.") : QStringLiteral(".");
     }
-    setHint(sentence);
+    setHint(evaluated ? sentence : QString()); // without, it stands in place of the drawing
     m_divergences->setDescription(sentence);
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kNoDivergence = 1e-9; // nats: rounding of the computation itself reaches this far
 constexpr int kBinsPerDecade = 8;
+constexpr double kMargin = 3; // on both sides of the bins, for the names of the marks
 
 // Whole numbers only.
 class CountTicker final : public QCPAxisTicker {
@@ -58,7 +59,7 @@ DivergencePlot::DivergencePlot(QWidget* parent)
     setTable([this] { return makeTable(); });
     setHome([this] {
         if (!m_decades.counts.empty())
-            xAxis->setRange(edge(0), edge(static_cast<long>(m_decades.counts.size())));
+            xAxis->setRange(edge(0) / kMargin, edge(static_cast<long>(m_decades.counts.size())) * kMargin);
     });
     connect(this, &Plot::coloursChanged, this, &DivergencePlot::takePens);
     takePens();

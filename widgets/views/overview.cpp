@@ -89,6 +89,7 @@ void Overview::connectSession()
     connect(m_session, &Session::modelChanged, this, &Overview::rebuild);
     connect(m_session, &Session::statsChanged, this, later);
     connect(m_session, &Session::errorChanged, this, later);
+    connect(m_session, &Session::inputOutliersChanged, this, later);
     connect(m_session, &Session::recipeChanged, this, [this, later] {
         markOverrides();
         later();
@@ -181,8 +182,10 @@ QString Overview::reasonForNoValue() const
     // Where errors are known, what is missing is what the inputs make of them.
     const auto hasError
         = [this](const OverviewLayout::Cell& cell) { return m_session->error(cell.tensor).has_value(); };
-    return !m_session->calibration() && std::ranges::any_of(m_cells->layout.cells, hasError)
-        ? tr("This needs an importance matrix: Model > Load importance matrix (Ctrl+I).")
+    const bool calibrated = measure().name == "input_outliers"
+        || (measure().fromDistortion && std::ranges::any_of(m_cells->layout.cells, hasError));
+    return !m_session->calibration() && calibrated
+        ? tr("This needs a calibration: Model > Calibrate, or an importance matrix (Ctrl+I).")
         : tr("Not measured yet.");
 }
 

@@ -39,6 +39,7 @@ quern::Measured measured(const Session& session, int tensor)
         known.distortion = error->distortion;
     if (plan)
         known.planned = &plan->tensors[index];
+    known.inputOutliers = session.inputOutliers(tensor);
     return known;
 }
 
