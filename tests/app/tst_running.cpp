@@ -73,6 +73,7 @@ void TestRunning::init()
     strict::failOnWarnings();
     m_folder = std::make_unique<QTemporaryDir>();
     m_settings = std::make_unique<Settings>(m_folder->filePath("settings.ini"));
+    m_settings->setPreset("Q4_0"); // quick to quantize
     m_window = std::make_unique<MainWindow>(m_settings.get());
     m_window->resize(1280, 720);
     m_window->show();
@@ -107,7 +108,7 @@ void TestRunning::evaluationIsWhatCoreFinds()
     QVERIFY(changed.wait(kLong));
     const auto found = session->evaluation();
     QVERIFY(found && session->evaluationIsCurrent());
-    QCOMPARE(found->recipe, QString("Q4_K_M"));
+    QCOMPARE(found->recipe, QString("Q4_0"));
     QCOMPARE(found->text, QString("evaluation.txt"));
     QVERIFY(m_window->findChild<QDockWidget*>("output")->isVisible());
 
