@@ -294,7 +294,7 @@ QString Distribution::missing() const
 {
     if (weights())
         return missingStats(*m_session);
-    const QString subject = missingSubject(*m_session);
+    QString subject = missingSubject(*m_session);
     if (!subject.isEmpty() || counted())
         return subject;
     if (!m_session->calibration())
