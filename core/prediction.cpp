@@ -10,24 +10,14 @@
 namespace quern {
 namespace {
 
+// Sums are formed in double precision: divergences of good candidates are small differences of large ones.
 using Row = Eigen::Map<const Eigen::ArrayXf>;
 
 constexpr float kRange = 16; // nats below the most likely token: how far base files reach
-constexpr long kPart = 256;  // values summed in single precision before double takes over
 
 Row row(std::span<const float> values)
 {
     return {values.data(), static_cast<long>(values.size())};
-}
-
-// Sums of f(first, n) over parts of a row of `size` values.
-template <typename Sum>
-double inParts(long size, const Sum& sum)
-{
-    double total = 0;
-    for (long first = 0; first < size; first += kPart)
-        total += static_cast<double>(sum(first, std::min(kPart, size - first)));
-    return total;
 }
 
 struct Softmax {
@@ -35,7 +25,7 @@ struct Softmax {
     float largest; // its logit
     double lnSum;  // ln of the sum of exp(logit - largest)
 
-    double nll(float logit) const { return lnSum - static_cast<double>(logit - largest); }
+    double nll(float logit) const { return lnSum + static_cast<double>(largest) - static_cast<double>(logit); }
 };
 
 Softmax softmax(std::span<const float> logits)
@@ -43,8 +33,7 @@ Softmax softmax(std::span<const float> logits)
     const Row x = row(logits);
     Softmax result {};
     result.largest = x.maxCoeff(&result.top);
-    result.lnSum = std::log(
-        inParts(x.size(), [&](long first, long n) { return (x.segment(first, n) - result.largest).exp().sum(); }));
+    result.lnSum = std::log((x.cast<double>() - static_cast<double>(result.largest)).exp().sum());
     return result;
 }
 
@@ -118,11 +107,8 @@ Prediction predicted(std::span<const float> logits, std::span<const float> refer
     const auto at = static_cast<std::size_t>(next);
     const Softmax mine = softmax(logits), theirs = softmax(reference);
     const Row x = row(logits), y = row(reference);
-    // Differences from the largest logit are exact where tokens are likely; so small divergences keep their digits.
-    const double gap = inParts(x.size(), [&](long first, long n) {
-        const auto below = y.segment(first, n) - theirs.largest;
-        return (below.exp() * (below - (x.segment(first, n) - mine.largest))).sum();
-    });
+    const auto below = y.cast<double>() - static_cast<double>(theirs.largest);
+    const double gap = (below.exp() * (below - (x.cast<double>() - static_cast<double>(mine.largest)))).sum();
     return {.nll = mine.nll(logits[at]),
             .referenceNll = theirs.nll(reference[at]),
             .divergence = gap / std::exp(theirs.lnSum) - (theirs.lnSum - mine.lnSum),

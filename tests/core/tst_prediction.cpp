@@ -104,10 +104,10 @@ void TestPrediction::agreesWithBruteForce()
     for (const int next : {0, vocabulary / 2, vocabulary - 1}) {
         const Prediction found = predicted(candidate, reference, next);
         const auto i = static_cast<std::size_t>(next);
-        QVERIFY2(std::abs(found.divergence - expected) < 1e-7 + 1e-5 * expected,
+        QVERIFY2(std::abs(found.divergence - expected) < 1e-13 + 1e-10 * expected,
                  qPrintable(QString("%1 %2").arg(found.divergence).arg(expected)));
-        QVERIFY(std::abs(found.nll + std::log(q[i])) < 2e-6);
-        QVERIFY(std::abs(found.referenceNll + std::log(p[i])) < 2e-6);
+        QVERIFY(std::abs(found.nll + std::log(q[i])) < 1e-12);
+        QVERIFY(std::abs(found.referenceNll + std::log(p[i])) < 1e-12);
         QCOMPARE(found.sameTop, std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin());
     }
 }
