@@ -17,9 +17,9 @@ public:
     Checkpoint(const Checkpoint&) = delete;
     Checkpoint& operator=(const Checkpoint&) = delete;
 
-    long finished() const { return m_finished; }       // number of blocks
-    const ScratchFile& hidden(long block) const;       // what goes into it, or out of the one before
-    Calibration block(long block) const; // statistics of a finished one; H stays in its file. Throws Error
+    long finished() const { return m_finished; } // number of blocks
+    const ScratchFile& hidden(long block) const; // what goes into it, or out of the one before
+    Calibration block(long block) const;         // statistics of a finished one; H stays in its file. Throws Error
 
     // Writes a block's statistics; hidden(block + 1) has been written.
     void finish(long block, const Calibration& ofBlock, Progress& progress);
