@@ -38,7 +38,7 @@ double difference(const Eigen::MatrixXd& a, const Eigen::MatrixXd& b)
     return (a - b).norm() / b.norm();
 }
 
-std::string ggufName(std::string name)
+std::string ggufName(const std::string& name)
 {
     const std::string layer = name.substr(std::string("model.layers.").size());
     const std::map<std::string, std::string> kinds {

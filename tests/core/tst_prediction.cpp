@@ -23,6 +23,7 @@ std::vector<float> shifted(std::vector<float> logits, float by)
 std::vector<double> probabilities(const std::vector<float>& logits)
 {
     std::vector<double> p;
+    p.reserve(logits.size());
     for (const float x : logits)
         p.push_back(std::exp(static_cast<double>(x)));
     const double sum = std::accumulate(p.begin(), p.end(), 0.0);
