@@ -41,9 +41,9 @@ private:
     void wake();
     void startExact();
     void startEstimate();
-    void measureStats(int tensor);
-    void measureError(Job& job, int tensor, long stride);
-    void takeFailure(int tensor, const quern::Error& error);
+    void measureStats(int index);
+    void measureError(Job& job, int index, long stride);
+    void takeFailure(int index, const quern::Error& error);
     void count(double weights);
     bool wantsStats(int tensor) const;
     bool wantsError(int tensor) const;
