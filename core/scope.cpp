@@ -20,7 +20,7 @@ bool covers(std::string_view wide, std::string_view narrow)
 std::string patternFor(Reach reach, std::string_view tensorName)
 {
     const int layer = layerOf(tensorName);
-    const std::string name(tensorName);
+    std::string name(tensorName);
     if (reach == Reach::All)
         return "*";
     if (reach == Reach::Tensor || layer < 0)

@@ -13,7 +13,7 @@ class TokensTest final : public QObject {
 
     QString file(const std::string& text) const
     {
-        const QString path = m_folder.filePath("text");
+        QString path = m_folder.filePath("text");
         std::ofstream(path.toStdString(), std::ios::binary) << text;
         return path;
     }
