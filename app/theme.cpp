@@ -1,9 +1,10 @@
 #include "app/theme.h"
 
 #include <QApplication>
+#include <QPainter>
 #include <QPalette>
-#include <QStyle>
-#include <QStyleFactory>
+#include <QProxyStyle>
+#include <QStyleOption>
 
 namespace {
 
@@ -38,9 +39,42 @@ QPalette palette(const Colours& c)
     return palette;
 }
 
+bool isDark(const QPalette& palette)
+{
+    return palette.color(QPalette::Window).lightness() < 128;
+}
+
+// Fusion outlines boxes and circles darker than the window, which nobody sees where that is dark.
+class Outlined final : public QProxyStyle {
+public:
+    Outlined()
+        : QProxyStyle(QStringLiteral("Fusion"))
+    {
+    }
+
+    void drawPrimitive(PrimitiveElement element, const QStyleOption* option, QPainter* painter,
+                       const QWidget* widget) const override
+    {
+        QProxyStyle::drawPrimitive(element, option, painter, widget);
+        const bool circle = element == PE_IndicatorRadioButton, box = element == PE_IndicatorCheckBox;
+        if (!(circle || box) || !isDark(option->palette))
+            return;
+        painter->save();
+        painter->setRenderHint(QPainter::Antialiasing, circle);
+        painter->setBrush(Qt::NoBrush);
+        painter->setPen(option->palette.color(QPalette::PlaceholderText));
+        const QRectF outline = QRectF(option->rect).adjusted(0.5, 0.5, -0.5, -0.5);
+        if (circle)
+            painter->drawEllipse(outline);
+        else
+            painter->drawRect(outline);
+        painter->restore();
+    }
+};
+
 bool systemIsDark()
 {
-    static const bool dark = QApplication::palette().color(QPalette::Window).lightness() < 128;
+    static const bool dark = isDark(QApplication::palette());
     return dark;
 }
 
@@ -49,6 +83,6 @@ bool systemIsDark()
 void applyTheme(Theme theme)
 {
     const bool dark = theme == Theme::Dark || (theme == Theme::System && systemIsDark());
-    QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+    QApplication::setStyle(new Outlined); // which the application takes over
     QApplication::setPalette(palette(dark ? kDark : kLight));
 }
