@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/ternary.h"
 
 // TQ1_0: 256 ternary weights, one scale.     x = d * q,  q in {-1, 0, 1}.     1.6875 bits per weight.
 // A byte b holds five digits of base 3 (four in the last bytes), the first in the highest place, as ceil(256 n / 243):
@@ -12,6 +12,20 @@ constexpr int kPowers[5] {1, 3, 9, 27, 81};
 int digit(std::uint8_t byte, int k)
 {
     return ((byte * kPowers[k] & 255) * 3 >> 8) - 1;
+}
+
+// Where a weight lies.
+struct Place {
+    int byte, digit;
+};
+
+Place placeOf(int i)
+{
+    if (i < 160)
+        return {i % 32, i / 32};
+    if (i < 240)
+        return {32 + (i - 160) % 16, (i - 160) / 16};
+    return {48 + (i - 240) % 4, (i - 240) / 4};
 }
 
 struct Block {
@@ -31,12 +45,36 @@ struct Block {
         for (int i = 0; i < 16; ++i)
             v[240 + i] = static_cast<std::int8_t>(digit(digits[48 + i % 4], i / 4));
     }
+    void set(int i, int v)
+    {
+        const Place place = placeOf(i);
+        std::uint8_t& byte = digits[place.byte];
+        int number = 0;
+        for (int k = 0; k < 5; ++k)
+            number = 3 * number + (k == place.digit ? v : digit(byte, k)) + 1;
+        byte = byteOf(number);
+    }
+    void pack(const std::int8_t* v)
+    {
+        int numbers[52] {};
+        for (int i = 0; i < kValues; ++i) {
+            const Place place = placeOf(i);
+            numbers[place.byte] += (v[i] + 1) * kPowers[4 - place.digit];
+        }
+        for (int i = 0; i < 52; ++i)
+            digits[i] = byteOf(numbers[i]);
+    }
+    static int nearest(float t) { return static_cast<int>(roundedWithin(t, -1, 1)); }
+    void fit(const Sample& sample) { d = fitTernary(sample); }
+
+private:
+    static std::uint8_t byteOf(int number) { return static_cast<std::uint8_t>((256 * number + 242) / 243); }
 };
 static_assert(sizeof(Block) == 54);
 
 } // namespace
 
 extern const BlockFormat tq1_0;
-constinit const BlockFormat tq1_0 = formatOf<Block>("TQ1_0", 34);
+constinit const BlockFormat tq1_0 = formatOf<Block>("TQ1_0", 34, encodeBlocks<Block>);
 
 } // namespace quern

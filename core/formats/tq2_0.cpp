@@ -1,4 +1,4 @@
-#include "core/codec.h"
+#include "core/ternary.h"
 
 // TQ2_0: 256 ternary weights, one scale.     x = d * (q - 1),  q in [0, 2]; 3 is never written.     2.0625 bits per
 // weight. Bits lie as in Q2_K.
@@ -19,12 +19,15 @@ struct Block {
             for (int i = 0; i < 32; ++i)
                 v[32 * part + i] = static_cast<std::int8_t>((codes[part / 4 * 32 + i] >> (part % 4 * 2) & 3) - 1);
     }
+    void set(int i, int v) { setBits(codes[i / 128 * 32 + i % 32], i % 128 / 32 * 2, 3, v + 1); }
+    static int nearest(float t) { return static_cast<int>(roundedWithin(t, -1, 1)); }
+    void fit(const Sample& sample) { d = fitTernary(sample); }
 };
 static_assert(sizeof(Block) == 66);
 
 } // namespace
 
 extern const BlockFormat tq2_0;
-constinit const BlockFormat tq2_0 = formatOf<Block>("TQ2_0", 35);
+constinit const BlockFormat tq2_0 = formatOf<Block>("TQ2_0", 35, encodeBlocks<Block>);
 
 } // namespace quern
