@@ -46,6 +46,7 @@ MainWindow::MainWindow(Settings* settings, QWidget* parent)
         if (const quern::Preset* preset = m_session.recipe().preset)
             m_settings->setPreset(text(preset->name));
     });
+    connect(&m_session, &Session::recipeChanged, this, &MainWindow::recallEvaluation);
     connect(&m_analysis, &Analysis::failed, this,
             [this](const QString& sentence) { m_info->tell(InfoBar::Tone::Error, sentence); });
     connect(&m_jobs, &JobQueue::busyChanged, this, &MainWindow::enableActions);
@@ -80,6 +81,7 @@ MainWindow::~MainWindow()
     m_jobs.cancelAll();
     m_opening.cancel();
     m_examining.cancel();
+    m_recalling.cancel();
     disconnect(&m_jobs, nullptr, this, nullptr);
 }
 

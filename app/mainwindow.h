@@ -106,6 +106,7 @@ private:
 
     // running.cpp
     void examineModel();
+    void recallEvaluation();
     void chooseEvaluation();
     void chooseCalibration();
     void showCalibrated(const quern::Calibration& calibration);
@@ -116,7 +117,7 @@ private:
     RecipeEditor m_editor {&m_session};
     Analysis m_analysis {&m_session};
     JobQueue m_jobs;
-    Job m_opening, m_examining;
+    Job m_opening, m_examining, m_recalling;
     QString m_demo;           // path of the demo while it is what is open
     QString m_runObstacle;    // why the model cannot be run; empty if it can
     bool m_queueHeld = false; // the analysis waits for the job queue

@@ -14,6 +14,7 @@ struct Evaluation {
     // of all scored positions. Empty without a reference model.
     std::vector<double> hiddenErrors;
     long context = 0, chunks = 0;
+    std::string text; // its name; empty if the caller of evaluate has not set it
 };
 
 struct EvaluateOptions {

@@ -24,7 +24,7 @@ struct Evaluated {
     quern::Evaluation figures;               // compared with the model as opened, unless the plan changes nothing
     std::shared_ptr<const quern::Plan> plan; // quantized by this, never null
     std::shared_ptr<const quern::Calibration> calibration;
-    QString recipe, text; // their names
+    QString recipe; // its name
 };
 
 // What the window is working on. Views read it, watch its signals, and change nothing but the selection and the recipe;

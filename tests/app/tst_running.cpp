@@ -1,32 +1,25 @@
-#include "app/cache.h"
-#include "app/demo.h"
-#include "app/mainwindow.h"
 #include "app/paths.h"
 #include "core/calibrate.h"
 #include "core/chunks.h"
 #include "core/gguf.h"
 #include "core/modelmaker.h"
 #include "core/preset.h"
-#include "tests/strict.h"
+#include "tests/app/windowtest.h"
 
 #include <QDialogButtonBox>
 #include <QDockWidget>
-#include <QLabel>
 #include <QMessageBox>
 #include <QPushButton>
-#include <QSignalSpy>
 #include <QSpinBox>
-#include <QTemporaryDir>
-#include <QtTest>
 
 // The jobs that run the model, on the demo.
-class TestRunning : public QObject {
+class TestRunning : public WindowTest {
     Q_OBJECT
 
 private slots:
-    void initTestCase();
-    void init();
-    void cleanup();
+    void initTestCase() { prepare(); }
+    void init() { open(); }
+    void cleanup() { close(); }
     void evaluationIsWhatCoreFinds();
     void evaluationIsOfItsRecipe();
     void aloneWhereNothingChanges();
@@ -35,69 +28,8 @@ private slots:
     void dialogSaysWhatItTakes();
     void modelWithoutTokenizerCannotBeRun();
     void calibrationIsWhatCoreFinds();
-    void calibrationComesBack();
     void calibrationIsSavedToo();
-    void cacheKeepsTheNewest();
-
-private:
-    void openAndWait(const QString& path);
-    TextRun shortRun() const;
-
-    std::unique_ptr<QTemporaryDir> m_folder;
-    std::unique_ptr<Settings> m_settings;
-    std::unique_ptr<MainWindow> m_window;
 };
-
-namespace {
-
-constexpr int kLong = 120000; // ms: for work under sanitizers on a busy machine
-
-QAction* actionNamed(MainWindow& window, const QString& name)
-{
-    for (QAction* action : window.findChildren<QAction*>())
-        if (QString(action->text()).remove(u'&').remove(u'…') == name)
-            return action;
-    return nullptr;
-}
-
-} // namespace
-
-void TestRunning::initTestCase()
-{
-    QVERIFY2(!demoPath().isEmpty(), "the demo model is missing from resources/demo/demo");
-    QCoreApplication::setAttribute(Qt::AA_DontUseNativeDialogs);
-}
-
-void TestRunning::init()
-{
-    strict::failOnWarnings();
-    m_folder = std::make_unique<QTemporaryDir>();
-    m_settings = std::make_unique<Settings>(m_folder->filePath("settings.ini"));
-    m_settings->setPreset("Q4_0"); // quick to quantize
-    m_window = std::make_unique<MainWindow>(m_settings.get());
-    m_window->resize(1280, 720);
-    m_window->show();
-}
-
-void TestRunning::cleanup()
-{
-    m_window.reset();
-    m_settings.reset();
-    m_folder.reset();
-}
-
-void TestRunning::openAndWait(const QString& path)
-{
-    QSignalSpy examined(m_window.get(), &MainWindow::examined);
-    m_window->openModel(path);
-    QVERIFY(examined.wait(kLong));
-    m_window->analysis()->stop(); // not what is tested here
-}
-
-TextRun TestRunning::shortRun() const
-{
-    return {demoPath() + "/evaluation.txt", "evaluation.txt", 32, 2};
-}
 
 void TestRunning::evaluationIsWhatCoreFinds()
 {
@@ -109,7 +41,7 @@ void TestRunning::evaluationIsWhatCoreFinds()
     const auto found = session->evaluation();
     QVERIFY(found && session->evaluationIsCurrent());
     QCOMPARE(found->recipe, QString("Q4_0"));
-    QCOMPARE(found->text, QString("evaluation.txt"));
+    QCOMPARE(found->figures.text, std::string("evaluation.txt"));
     QVERIFY(m_window->findChild<QDockWidget*>("output")->isVisible());
 
     quern::NoProgress quiet;
@@ -138,6 +70,7 @@ void TestRunning::evaluationIsOfItsRecipe()
     QVERIFY(session->evaluationIsCurrent());
     QCOMPARE(session->evaluation()->recipe, QString("Q8_0"));
     QVERIFY(session->evaluation()->figures.predictions.divergence.value < coarse / 4);
+    actionNamed("Clear kept results")->trigger();
     openAndWait(demoPath());
     QVERIFY(!session->evaluation());
 }
@@ -210,7 +143,7 @@ void TestRunning::modelWithoutTokenizerCannotBeRun()
     const QString path = m_folder->filePath("bare.gguf");
     quern::writeModel(model, nativePath(path), false, quiet);
     openAndWait(path);
-    QAction* evaluate = actionNamed(*m_window, "Evaluate");
+    QAction* evaluate = actionNamed("Evaluate");
     QVERIFY(evaluate);
     QVERIFY(!evaluate->isEnabled());
     QVERIFY2(evaluate->toolTip().contains("cannot be run"), qPrintable(evaluate->toolTip()));
@@ -251,26 +184,6 @@ void TestRunning::calibrationIsWhatCoreFinds()
     QCOMPARE(static_cast<std::size_t>(known), direct.inputs.size());
 }
 
-void TestRunning::calibrationComesBack()
-{
-    openAndWait(demoPath());
-    QSignalSpy changed(m_window->session(), &Session::calibrationChanged);
-    m_window->calibrate(shortRun(), {});
-    QVERIFY(changed.wait(kLong));
-    const auto first = m_window->session()->calibration();
-    m_window = std::make_unique<MainWindow>(m_settings.get());
-    m_window->show();
-    openAndWait(demoPath());
-    const auto again = m_window->session()->calibration();
-    QVERIFY(again && again != first);
-    QCOMPARE(again->find("blk.0.ffn_down.weight")->sumSquares, first->find("blk.0.ffn_down.weight")->sumSquares);
-    QCOMPARE(again->datasets, first->datasets);
-    actionNamed(*m_window, "Clear kept results")->trigger();
-    openAndWait(demoPath());
-    QVERIFY(!m_window->session()->calibration());
-    QCOMPARE(cache::bytes(m_settings->cacheFolder()), 0);
-}
-
 void TestRunning::calibrationIsSavedToo()
 {
     openAndWait(demoPath());
@@ -285,30 +198,6 @@ void TestRunning::calibrationIsSavedToo()
     QTRY_VERIFY_WITH_TIMEOUT((box = m_window->findChild<QMessageBox*>()) && box->isVisible(), kLong);
     QVERIFY2(box->informativeText().contains("imatrix.gguf"), qPrintable(box->informativeText()));
     box->close();
-}
-
-void TestRunning::cacheKeepsTheNewest()
-{
-    const QString folder = m_folder->filePath("kept");
-    QVERIFY(QDir().mkpath(folder + "/a-interrupted"));
-    const auto write = [](const QString& path, int bytes, int age) {
-        QFile file(path);
-        QVERIFY(file.open(QIODevice::WriteOnly));
-        file.write(QByteArray(bytes, 'x'));
-        file.flush(); // or closing would write, and set the time, once more
-        file.setFileTime(QDateTime::currentDateTime().addSecs(-age), QFileDevice::FileModificationTime);
-    };
-    write(folder + "/a-1", 100, 40);
-    write(folder + "/a-2", 100, 30);
-    write(folder + "/b-3", 100, 20);
-    QCOMPARE(cache::bytes(folder), 300);
-    QCOMPARE(cache::newest(folder, "a-"), (QStringList {folder + "/a-2", folder + "/a-1"}));
-    cache::touch(folder + "/a-1");
-    QCOMPARE(cache::newest(folder, "a-").front(), folder + "/a-1");
-    cache::trim(folder, 250);
-    QCOMPARE(QDir(folder).entryList(QDir::Files), (QStringList {"a-1", "b-3"}));
-    cache::clear(folder);
-    QVERIFY(QDir(folder).isEmpty());
 }
 
 QTEST_MAIN(TestRunning)

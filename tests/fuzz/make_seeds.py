@@ -5,7 +5,7 @@ import pathlib
 import struct
 import sys
 
-F32, F16, Q8_0, Q4_K, I64 = 0, 1, 8, 12, 27
+F32, F16, Q8_0, Q4_K, I64, F64 = 0, 1, 8, 12, 27, 28
 UINT8, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64 = 0, 4, 5, 6, 7, 8, 9, 10
 
 
@@ -91,6 +91,18 @@ def imatrix_seeds():
                          ("a.hessian", [3], F32, floats(1, 2, 4))])
 
 
+def evaluation_seeds():
+    entries = [entry("general.type", STRING, text("quern.evaluation")),
+               *[entry(f"quern.evaluation.{key}", UINT32, struct.pack("<I", value))
+                 for key, value in [("version", 1), ("context", 6), ("chunks", 1)]]]
+    tensors = {"figures": [7, 2, 0.1, 7, 0.01, 0, 1, 0.02, 0.01, 0, 0, 0.1, 1, 0], "divergences": [0.01, 0.03],
+               "changes": [-0.1, 0.1], "hidden_errors": [0, 0.5]}
+    for name, values in [("compared", tensors), ("alone", {"figures": tensors["figures"][:3]})]:
+        yield name, gguf(entries, [(tensor, [len(values[tensor])], F64, struct.pack(f"<{len(values[tensor])}d",
+                                                                                    *values[tensor]))
+                                   for tensor in values])
+
+
 def logits_seeds():
     tokens = struct.pack("<4i", 0, 1, 2, 0)
     yield "one", b"_logits_" + struct.pack("<3i", 4, 3, 1) + tokens + struct.pack("<2f4H", 1e-4, -16, 65535, 7, 0, 0)
@@ -159,6 +171,7 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     for target, seeds, suffix in [("gguf", gguf_seeds, "gguf"), ("safetensors", safetensors_seeds, "safetensors"),
                                   ("imatrix", imatrix_seeds, "imatrix"), ("logits", logits_seeds, "kld"),
+                                  ("evaluation", evaluation_seeds, "gguf"),
                                   ("config", config_seeds, "json"), ("tokenizer", tokenizer_seeds, "json"),
                                   ("tokens", tokens_seeds, "bin"), ("recipe", recipe_seeds, "json")]:
         (folder / target).mkdir(parents=True, exist_ok=True)

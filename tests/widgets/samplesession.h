@@ -83,11 +83,10 @@ inline std::shared_ptr<const Evaluated> sampleEvaluation(const Session& session)
         predictions.push_back({2 + 0.001 * i + far, 2 + 0.001 * i, far, i % 9 != 0});
     }
     auto result = std::make_shared<Evaluated>();
-    result->figures = {quern::summary(predictions, true), {0.01, 0.02, 0.05, 0.04}, 512, 4};
+    result->figures = {quern::summary(predictions, true), {0.01, 0.02, 0.05, 0.04}, 512, 4, "a text"};
     result->plan = session.plan();
     result->calibration = session.calibration();
     result->recipe = QStringLiteral("Q4_0");
-    result->text = QStringLiteral("a text");
     return result;
 }
 

@@ -146,7 +146,7 @@ void Output::showFigures()
                           "error, from how single predictions scatter."));
     if (p.compared)
         addDistances(p);
-    m_figures->addHeading(evaluated->text);
+    m_figures->addHeading(text(evaluated->figures.text));
     m_figures->addLine(tr("Predictions"), QLocale().toString(static_cast<qlonglong>(p.tokens)),
                        tr("Of the second half of each chunk, after the first has given it something to go by"));
     m_figures->addLine(tr("Chunks"),
@@ -180,7 +180,8 @@ void Output::describe()
     QString sentence = missing();
     if (evaluated) {
         const quern::PredictionSummary& p = evaluated->figures.predictions;
-        sentence = tr("%1 on %2: perplexity %3").arg(evaluated->recipe, evaluated->text, figure(p.perplexity, 5));
+        sentence = tr("%1 on %2: perplexity %3")
+                       .arg(evaluated->recipe, text(evaluated->figures.text), figure(p.perplexity, 5));
         if (p.compared)
             sentence
                 += tr(" (original %1), KL divergence %2, same top token %3 %")
