@@ -1,10 +1,12 @@
 #pragma once
 
 #include "core/blockformat.h"
+#include "core/shortlist.h"
 #include "core/stored.h"
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 namespace quern {
@@ -54,17 +56,120 @@ void decodeLattice(const BlockFormat&, const std::byte* blocks, std::span<float>
         block->decode(x.data() + c);
 }
 
+// A few weights as their codeword sees them.
+template <std::size_t Length>
+struct Target {
+    std::array<float, Length> w, y; // importance; importance times magnitude
+    int negative = 0;               // bit k: weight k is
+
+    Target(const float* x, const float* importance)
+    {
+        constexpr float kLeast = 1e-7f; // what does not matter at all is still placed near
+        for (std::size_t k = 0; k < Length; ++k) {
+            w[k] = (importance ? importance[k] : 1.0f) + kLeast;
+            y[k] = w[k] * std::abs(x[k]);
+            negative |= (x[k] < 0.0f ? 1 : 0) << k;
+        }
+    }
+    bool odd() const { return (std::popcount(static_cast<unsigned>(negative)) & 1) != 0; }
+};
+
+template <std::size_t Entries>
+struct MomentTable {
+    alignas(64) std::array<float, Entries> p, q;
+
+    operator Moments() const { return {p, q}; }
+};
+
+// A codebook of magnitudes, side by side for all entries.
+template <std::size_t Length, std::size_t Entries>
+class Codebook {
+public:
+    constexpr explicit Codebook(const std::array<CodeVector<Length>, Entries>& vectors)
+        : vectors(vectors)
+    {
+        for (std::size_t e = 0; e < Entries; ++e)
+            for (std::size_t k = 0; k < Length; ++k) {
+                m_values[k][e] = static_cast<float>(vectors[e][k]);
+                m_squares[k][e] = m_values[k][e] * m_values[k][e];
+            }
+    }
+
+    void moments(const Target<Length>& target, MomentTable<Entries>& table) const
+    {
+        for (std::size_t e = 0; e < Entries; ++e) {
+            float p = 0, q = 0;
+            for (std::size_t k = 0; k < Length; ++k) {
+                p += target.y[k] * m_values[k][e];
+                q += target.w[k] * m_squares[k][e];
+            }
+            table.p[e] = p;
+            table.q[e] = q;
+        }
+    }
+    // The same with one sign turned, for every entry the cheapest.
+    void turnSign(const Target<Length>& target, MomentTable<Entries>& table) const
+    {
+        for (std::size_t e = 0; e < Entries; ++e) {
+            float least = target.y[0] * m_values[0][e];
+            for (std::size_t k = 1; k < Length; ++k)
+                least = std::min(least, target.y[k] * m_values[k][e]);
+            table.p[e] -= 2.0f * least;
+        }
+    }
+    // The signs of an entry with this one turned.
+    int turnedSigns(const Target<Length>& target, std::size_t entry) const
+    {
+        std::size_t cheapest = 0;
+        for (std::size_t k = 1; k < Length; ++k)
+            if (target.y[k] * m_values[k][entry] < target.y[cheapest] * m_values[cheapest][entry])
+                cheapest = k;
+        return target.negative ^ 1 << cheapest;
+    }
+
+    std::array<CodeVector<Length>, Entries> vectors;
+
+private:
+    alignas(64) std::array<std::array<float, Entries>, Length> m_values {}, m_squares {};
+};
+
+// Encodes by Block::Search, made from a Sample: units and bounds for fitLadder(), and store(block, u, codes).
+template <typename Block>
+void encodeLattice(const BlockFormat&, std::span<const float> x, const Fit& fit, std::byte* bytes)
+{
+    auto* block = reinterpret_cast<Block*>(bytes);
+    for (std::size_t c = 0; c < x.size(); c += kLatticeValues, ++block) {
+        std::memset(block, 0, sizeof(Block));
+        const Sample sample(x.subspan(c, kLatticeValues), Sample::part(fit, c, kLatticeValues));
+        const typename Block::Search search(sample);
+        const LadderFit found = fitLadder(search.units, search.bounds, Block::kLadder, sample.unit);
+        block->setWhole(found.d);
+        const std::size_t perGroup = search.units.size() / search.bounds.size();
+        for (std::size_t g = 0; g < search.bounds.size(); ++g) {
+            block->setScale(static_cast<int>(g), found.s[g]);
+            const float scale = found.scale(g, Block::kLadder) / sample.unit;
+            for (std::size_t u = g * perGroup; u < (g + 1) * perGroup; ++u)
+                search.store(*block, u, bestCodes(search.units[u], scale));
+        }
+    }
+}
+
 template <typename Block, int Length>
 constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, int scaled, bool needsImportance = true)
 {
-    return {.name = name,
-            .id = id,
-            .values = kLatticeValues,
-            .bytes = sizeof(Block),
-            .group = Length,
-            .scaled = scaled,
-            .needsImportance = needsImportance,
-            .decode = decodeLattice<Block>};
+    BlockFormat format {.name = name,
+                        .id = id,
+                        .values = kLatticeValues,
+                        .bytes = sizeof(Block),
+                        .group = Length,
+                        .scaled = scaled,
+                        .needsImportance = needsImportance,
+                        .decode = decodeLattice<Block>};
+    if constexpr (requires { typename Block::Search; }) {
+        format.encode = encodeLattice<Block>;
+        format.place = Block::place;
+    }
+    return format;
 }
 
 } // namespace quern

@@ -1,0 +1,315 @@
+#include "core/shortlist.h"
+
+#include "core/trial.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace quern {
+namespace {
+
+using Places = std::array<std::int32_t, kLanes>;
+
+constexpr std::size_t kChunk = 4 * kLanes; // codewords tried in one go, so that the best stay in registers meanwhile
+constexpr std::size_t kMostCodewords = 4096;
+
+// A point on the envelope.
+struct Corner {
+    float slope = 0, height = 0;
+};
+
+// Where the lines of two codewords cross; far above all where they do not.
+Corner crossing(const Moments& moments, int a, int b)
+{
+    const auto i = static_cast<std::size_t>(a), j = static_cast<std::size_t>(b);
+    const float difference = moments.q[i] - moments.q[j];
+    if (!(difference > 0.0f))
+        return {0.0f, -HUGE_VALF};
+    const float slope = 2.0f * (moments.p[i] - moments.p[j]) / difference;
+    const float height = slope * moments.q[i] - 2.0f * moments.p[i];
+    constexpr float kRounding = 1e-6f;
+    return {slope, height - kRounding * std::abs(height)};
+}
+
+constexpr std::size_t kSlopes = 4;
+using Corners = std::array<Corner, kSlopes - 1>;
+
+// Calls use(i) for each codeword whose line passes below one of the corners.
+template <typename Use>
+void forEachBelow(const Moments& moments, const Corners& corners, const Use& use)
+{
+    const std::size_t n = moments.p.size();
+    const float *p = moments.p.data(), *q = moments.q.data();
+    const auto [a, b, c] = corners;
+    std::array<std::uint8_t, kMostCodewords> below;
+    for (std::size_t i = 0; i < n; ++i) {
+        const float twice = 2.0f * p[i];
+        below[i] = static_cast<std::uint8_t>((a.slope * q[i] - twice < a.height) | (b.slope * q[i] - twice < b.height)
+                                             | (c.slope * q[i] - twice < c.height));
+    }
+    for (std::size_t i = 0; i < n; i += sizeof(std::uint64_t)) {
+        std::uint64_t eight;
+        std::memcpy(&eight, below.data() + i, sizeof(eight));
+        for (; eight != 0; eight &= eight - 1)
+            use(i + static_cast<std::size_t>(std::countr_zero(eight)) / 8);
+    }
+}
+
+// Sums over the units of a group under 16 scales, each with its best codewords.
+struct LadderTrial {
+    alignas(64) Lanes scale {};
+    alignas(64) Lanes error {}, p {}, q {};
+
+    std::size_t best() const { return static_cast<std::size_t>(std::ranges::min_element(error) - error.begin()); }
+};
+
+// Adds one part under its best codewords.
+void addPart(const Shortlist& list, const Lanes& scale, Lanes& sumP, Lanes& sumQ)
+{
+    alignas(64) Lanes least, p, q;
+    for (std::size_t c = 0; c < kLanes; ++c) {
+        p[c] = list.p[0];
+        q[c] = list.q[0];
+        least[c] = scale[c] * q[c] - 2.0f * p[c];
+    }
+    for (std::size_t j = 1; j < static_cast<std::size_t>(list.count); ++j)
+        for (std::size_t c = 0; c < kLanes; ++c) {
+            const float height = scale[c] * list.q[j] - 2.0f * list.p[j];
+            p[c] = height < least[c] ? list.p[j] : p[c];
+            q[c] = height < least[c] ? list.q[j] : q[c];
+            least[c] = height < least[c] ? height : least[c];
+        }
+    for (std::size_t c = 0; c < kLanes; ++c) {
+        sumP[c] += p[c];
+        sumQ[c] += q[c];
+    }
+}
+
+void addUnit(const Unit& unit, LadderTrial& trial)
+{
+    alignas(64) Lanes least, p {}, q {};
+    for (int way = 0; way < unit.ways; ++way) {
+        alignas(64) Lanes itsP {}, itsQ {};
+        for (int part = 0; part < unit.parts; ++part)
+            addPart(unit.lists[way * unit.parts + part], trial.scale, itsP, itsQ);
+        for (std::size_t c = 0; c < kLanes; ++c) {
+            const float height = trial.scale[c] * itsQ[c] - 2.0f * itsP[c];
+            const bool better = way == 0 || height < least[c];
+            least[c] = better ? height : least[c];
+            p[c] = better ? itsP[c] : p[c];
+            q[c] = better ? itsQ[c] : q[c];
+        }
+    }
+    for (std::size_t c = 0; c < kLanes; ++c) {
+        trial.p[c] += p[c];
+        trial.q[c] += q[c];
+    }
+}
+
+void evaluate(std::span<const Unit> units, LadderTrial& trial)
+{
+    trial.p.fill(0.0f);
+    trial.q.fill(0.0f);
+    for (const Unit& unit : units)
+        addUnit(unit, trial);
+    for (std::size_t c = 0; c < kLanes; ++c)
+        trial.error[c] = trial.scale[c] * (trial.scale[c] * trial.q[c] - 2.0f * trial.p[c]);
+}
+
+// The best scale of a group by itself: among 16 within bounds, then refitted to its codewords.
+float bestScale(std::span<const Unit> units, const ScaleBounds& bounds)
+{
+    LadderTrial trial;
+    const float ratio = bounds.low > 0.0f ? std::pow(bounds.high / bounds.low, 1.0f / (kLanes - 1)) : 1.0f;
+    float scale = bounds.low;
+    for (float& s : trial.scale) {
+        s = scale;
+        scale *= ratio;
+    }
+    evaluate(units, trial);
+    for (std::size_t c = 0; c < kLanes; ++c)
+        trial.error[c] = trial.q[c] > 0.0f ? -trial.p[c] * trial.p[c] / trial.q[c] : 0.0f;
+    const std::size_t best = trial.best();
+    return trial.q[best] > 0.0f ? std::max(trial.p[best] / trial.q[best], 0.0f) : 0.0f;
+}
+
+// The search for d and the integer scales of all groups.
+class LadderSearch {
+public:
+    LadderSearch(std::span<const Unit> units, std::size_t groups, const Ladder& ladder, float sampleUnit)
+        : m_units(units)
+        , m_groups(groups)
+        , m_ladder(ladder)
+        , m_sampleUnit(sampleUnit)
+    {
+    }
+
+    // From d on: the best integers, d refitted to their codewords, and again.
+    void from(float d)
+    {
+        constexpr int kRounds = 3;
+        for (int round = 0; round < kRounds; ++round) {
+            LadderFit fit {.d = finiteHalf(d), .s = {}};
+            const float refitted = choose(fit);
+            if (finiteHalf(refitted) == fit.d)
+                break;
+            d = refitted;
+        }
+    }
+
+    const LadderFit& best() const { return m_best; }
+
+private:
+    float choose(LadderFit& fit)
+    {
+        float error = 0, numerator = 0, denominator = 0;
+        const float step = fit.d / m_sampleUnit * m_ladder.unit;
+        LadderTrial trial;
+        for (std::size_t c = 0; c < kLanes; ++c)
+            trial.scale[c] = step * static_cast<float>(2 * std::min(static_cast<int>(c), m_ladder.steps - 1) + 1);
+        const std::size_t perGroup = m_units.size() / m_groups;
+        for (std::size_t g = 0; g < m_groups; ++g) {
+            evaluate(m_units.subspan(g * perGroup, perGroup), trial);
+            const std::size_t best = trial.best();
+            const auto steps = static_cast<float>(2 * best + 1);
+            fit.s[g] = static_cast<int>(best);
+            error += trial.error[best];
+            numerator += steps * trial.p[best];
+            denominator += steps * steps * trial.q[best];
+        }
+        if (error < m_leastError) {
+            m_leastError = error;
+            m_best = fit;
+        }
+        return denominator > 0.0f ? numerator / denominator / m_ladder.unit * m_sampleUnit : 0.0f;
+    }
+
+    std::span<const Unit> m_units;
+    std::size_t m_groups;
+    Ladder m_ladder;
+    float m_sampleUnit;
+    LadderFit m_best;
+    float m_leastError = HUGE_VALF;
+};
+
+} // namespace
+
+void Shortlist::add(float itsP, float itsQ, int itsCode)
+{
+    if (count == kMost)
+        return;
+    const auto at = static_cast<std::size_t>(count++);
+    p[at] = itsP;
+    q[at] = itsQ;
+    code[at] = static_cast<std::uint16_t>(itsCode);
+}
+
+int bestCodeword(const Moments& moments, float scale)
+{
+    alignas(64) Lanes least;
+    alignas(64) Places place {};
+    least.fill(HUGE_VALF);
+    const float *p = moments.p.data(), *q = moments.q.data();
+    for (std::size_t i = 0; i < moments.p.size(); i += kChunk) {
+        const auto at = static_cast<std::int32_t>(i);
+        for (std::size_t c = 0; c < kLanes; ++c) {
+            const auto tryOne = [&](std::size_t k) {
+                const float height = scale * q[i + k + c] - 2.0f * p[i + k + c];
+                const bool better = height < least[c];
+                least[c] = better ? height : least[c];
+                place[c] = better ? at + static_cast<std::int32_t>(k) : place[c];
+            };
+            tryOne(0);
+            tryOne(kLanes);
+            tryOne(2 * kLanes);
+            tryOne(3 * kLanes);
+        }
+    }
+    float height = HUGE_VALF;
+    int best = 0;
+    for (std::size_t c = 0; c < kLanes; ++c) {
+        const int index = place[c] + static_cast<int>(c);
+        if (least[c] < height || (least[c] == height && index < best)) {
+            height = least[c];
+            best = index;
+        }
+    }
+    return best;
+}
+
+void shorten(const Moments& moments, const ScaleBounds& bounds, int first, Shortlist& list)
+{
+    const float ratio = bounds.low > 0.0f ? std::cbrt(bounds.high / bounds.low) : 1.0f;
+    std::array<int, kSlopes> found;
+    float slope = bounds.low;
+    for (int& codeword : found) {
+        codeword = bestCodeword(moments, slope);
+        slope *= ratio;
+    }
+    const auto add = [&](std::size_t i) { list.add(moments.p[i], moments.q[i], first + static_cast<int>(i)); };
+    add(static_cast<std::size_t>(found[0]));
+    Corners corners;
+    for (std::size_t i = 0; i < corners.size(); ++i) {
+        corners[i] = crossing(moments, found[i], found[i + 1]);
+        if (found[i + 1] != found[i])
+            add(static_cast<std::size_t>(found[i + 1]));
+    }
+    forEachBelow(moments, corners, add);
+}
+
+UnitCodes bestCodes(const Unit& unit, float scale)
+{
+    UnitCodes best;
+    float least = HUGE_VALF;
+    for (int way = 0; way < unit.ways; ++way) {
+        UnitCodes codes {.way = way, .code = {}};
+        float error = 0;
+        for (int part = 0; part < unit.parts; ++part) {
+            const Shortlist& list = unit.lists[way * unit.parts + part];
+            float itsLeast = HUGE_VALF;
+            for (std::size_t j = 0; j < static_cast<std::size_t>(list.count); ++j) {
+                const float height = scale * list.q[j] - 2.0f * list.p[j];
+                if (height < itsLeast) {
+                    itsLeast = height;
+                    codes.code[static_cast<std::size_t>(part)] = list.code[j];
+                }
+            }
+            error += itsLeast;
+        }
+        if (error < least) {
+            least = error;
+            best = codes;
+        }
+    }
+    return best;
+}
+
+LadderFit fitLadder(std::span<const Unit> units, std::span<const ScaleBounds> bounds, const Ladder& ladder,
+                    float sampleUnit)
+{
+    const std::size_t perGroup = units.size() / bounds.size();
+    float largest = 0;
+    for (std::size_t g = 0; g < bounds.size(); ++g)
+        largest = std::max(largest, bestScale(units.subspan(g * perGroup, perGroup), bounds[g]));
+    const float d = largest * sampleUnit / (static_cast<float>(2 * ladder.steps - 1) * ladder.unit);
+    LadderSearch search(units, bounds.size(), ladder, sampleUnit);
+    for (const float share : {1.0f, 0.93f, 1.08f, 0.86f})
+        search.from(share * d);
+    return search.best();
+}
+
+ScaleBounds scaleBounds(const Sample& sample, int first, int count, const Levels& levels)
+{
+    const Group group(sample, first, count);
+    const float largest = greatest(count, 0.0f, [&](int i) { return std::abs(group.x[i]); });
+    const float squares = sum(count, [&](int i) { return group.wx[i] * group.x[i]; });
+    const float spread = group.sumW > 0.0f ? std::sqrt(squares / group.sumW) : 0.0f;
+    if (largest == 0.0f)
+        return {};
+    const float low = std::min(0.5f * largest / levels.top, 0.6f * spread / levels.middle);
+    // The flatter the group, the more of it may take the lowest level.
+    return {low, std::max({1.2f * largest / levels.top, 1.7f * low, 1.1f * spread * spread / (largest * levels.low)})};
+}
+
+} // namespace quern
