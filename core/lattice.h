@@ -74,6 +74,25 @@ struct Target {
     bool odd() const { return (std::popcount(static_cast<unsigned>(negative)) & 1) != 0; }
 };
 
+// To be placed near x, all weights alike, under a scale of either sign.
+template <std::size_t Length>
+Target<Length> nearTarget(std::span<const float> x, float scale)
+{
+    std::array<float, Length> turned;
+    for (std::size_t k = 0; k < Length; ++k)
+        turned[k] = scale < 0.0f ? -x[k] : x[k];
+    return {turned.data(), nullptr};
+}
+
+template <int Scaled>
+std::array<ScaleBounds, kLatticeValues / Scaled> boundsOf(const Sample& sample, const Levels& levels)
+{
+    std::array<ScaleBounds, kLatticeValues / Scaled> bounds;
+    for (int g = 0; g < kLatticeValues / Scaled; ++g)
+        bounds[static_cast<std::size_t>(g)] = scaleBounds(sample, g * Scaled, Scaled, levels);
+    return bounds;
+}
+
 template <std::size_t Entries>
 struct MomentTable {
     alignas(64) std::array<float, Entries> p, q;

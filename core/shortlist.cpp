@@ -9,10 +9,60 @@
 namespace quern {
 namespace {
 
-using Places = std::array<std::int32_t, kLanes>;
-
-constexpr std::size_t kChunk = 4 * kLanes; // codewords tried in one go, so that the best stay in registers meanwhile
 constexpr std::size_t kMostCodewords = 4096;
+
+// 16 numbers as compilers' vectors: loops over arrays of them with a choice in the middle become branches in GCC 12.
+// Never passed by value, as that depends on the machine.
+using Wide = float __attribute__((vector_size(kLanes * sizeof(float))));
+using WideIntegers = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+
+void load(Wide& to, const float* from)
+{
+    std::memcpy(&to, from, sizeof(to));
+}
+
+void fill(Wide& to, float value)
+{
+    to = Wide {} + value;
+}
+
+// The best of 16 lanes; the first of several.
+int firstOfLeast(const Wide& least, const WideIntegers& place)
+{
+    int best = 0;
+    const auto index = [&](int c) { return place[c] + c; };
+    for (int c = 1; c < kLanes; ++c)
+        if (least[c] < least[best] || (least[c] == least[best] && index(c) < index(best)))
+            best = c;
+    return index(best);
+}
+
+// For some scales at once, so that one's comparisons do not wait for another's.
+template <std::size_t Scales>
+std::array<int, Scales> bestCodewords(const Moments& moments, const std::array<float, Scales>& scale)
+{
+    std::array<Wide, Scales> least;
+    std::array<WideIntegers, Scales> place {};
+    for (Wide& lanes : least)
+        fill(lanes, HUGE_VALF);
+    for (std::size_t i = 0; i < moments.p.size(); i += kLanes) {
+        Wide twice, q;
+        load(twice, moments.p.data() + i);
+        load(q, moments.q.data() + i);
+        twice += twice;
+        const WideIntegers at = WideIntegers {} + static_cast<std::int32_t>(i);
+        for (std::size_t s = 0; s < Scales; ++s) {
+            const Wide height = scale[s] * q - twice;
+            const WideIntegers better = height < least[s];
+            least[s] = better ? height : least[s];
+            place[s] = better ? at : place[s];
+        }
+    }
+    std::array<int, Scales> best;
+    for (std::size_t s = 0; s < Scales; ++s)
+        best[s] = firstOfLeast(least[s], place[s]);
+    return best;
+}
 
 // A point on the envelope.
 struct Corner {
@@ -58,63 +108,62 @@ void forEachBelow(const Moments& moments, const Corners& corners, const Use& use
 
 // Sums over the units of a group under 16 scales, each with its best codewords.
 struct LadderTrial {
-    alignas(64) Lanes scale {};
-    alignas(64) Lanes error {}, p {}, q {};
+    Wide scale {}, error {}, p {}, q {};
 
-    std::size_t best() const { return static_cast<std::size_t>(std::ranges::min_element(error) - error.begin()); }
+    int best() const
+    {
+        int best = 0;
+        for (int c = 1; c < kLanes; ++c)
+            best = error[c] < error[best] ? c : best;
+        return best;
+    }
 };
 
 // Adds one part under its best codewords.
-void addPart(const Shortlist& list, const Lanes& scale, Lanes& sumP, Lanes& sumQ)
+void addPart(const Shortlist& list, const Wide& scale, Wide& sumP, Wide& sumQ)
 {
-    alignas(64) Lanes least, p, q;
-    for (std::size_t c = 0; c < kLanes; ++c) {
-        p[c] = list.p[0];
-        q[c] = list.q[0];
-        least[c] = scale[c] * q[c] - 2.0f * p[c];
+    Wide least, p {}, q {};
+    fill(least, HUGE_VALF);
+    for (std::size_t j = 0; j < static_cast<std::size_t>(list.count); ++j) {
+        const Wide height = scale * list.q[j] - 2.0f * list.p[j];
+        const WideIntegers better = height < least;
+        p = better ? Wide {} + list.p[j] : p;
+        q = better ? Wide {} + list.q[j] : q;
+        least = better ? height : least;
     }
-    for (std::size_t j = 1; j < static_cast<std::size_t>(list.count); ++j)
-        for (std::size_t c = 0; c < kLanes; ++c) {
-            const float height = scale[c] * list.q[j] - 2.0f * list.p[j];
-            p[c] = height < least[c] ? list.p[j] : p[c];
-            q[c] = height < least[c] ? list.q[j] : q[c];
-            least[c] = height < least[c] ? height : least[c];
-        }
-    for (std::size_t c = 0; c < kLanes; ++c) {
-        sumP[c] += p[c];
-        sumQ[c] += q[c];
-    }
+    sumP += p;
+    sumQ += q;
 }
 
 void addUnit(const Unit& unit, LadderTrial& trial)
 {
-    alignas(64) Lanes least, p {}, q {};
+    if (unit.ways == 1) {
+        for (int part = 0; part < unit.parts; ++part)
+            addPart(unit.lists[part], trial.scale, trial.p, trial.q);
+        return;
+    }
+    Wide least, p {}, q {};
+    fill(least, HUGE_VALF);
     for (int way = 0; way < unit.ways; ++way) {
-        alignas(64) Lanes itsP {}, itsQ {};
+        Wide itsP {}, itsQ {};
         for (int part = 0; part < unit.parts; ++part)
             addPart(unit.lists[way * unit.parts + part], trial.scale, itsP, itsQ);
-        for (std::size_t c = 0; c < kLanes; ++c) {
-            const float height = trial.scale[c] * itsQ[c] - 2.0f * itsP[c];
-            const bool better = way == 0 || height < least[c];
-            least[c] = better ? height : least[c];
-            p[c] = better ? itsP[c] : p[c];
-            q[c] = better ? itsQ[c] : q[c];
-        }
+        const Wide height = trial.scale * itsQ - 2.0f * itsP;
+        const WideIntegers better = height < least;
+        p = better ? itsP : p;
+        q = better ? itsQ : q;
+        least = better ? height : least;
     }
-    for (std::size_t c = 0; c < kLanes; ++c) {
-        trial.p[c] += p[c];
-        trial.q[c] += q[c];
-    }
+    trial.p += p;
+    trial.q += q;
 }
 
 void evaluate(std::span<const Unit> units, LadderTrial& trial)
 {
-    trial.p.fill(0.0f);
-    trial.q.fill(0.0f);
+    trial.p = trial.q = Wide {};
     for (const Unit& unit : units)
         addUnit(unit, trial);
-    for (std::size_t c = 0; c < kLanes; ++c)
-        trial.error[c] = trial.scale[c] * (trial.scale[c] * trial.q[c] - 2.0f * trial.p[c]);
+    trial.error = trial.scale * (trial.scale * trial.q - 2.0f * trial.p);
 }
 
 // The best scale of a group by itself: among 16 within bounds, then refitted to its codewords.
@@ -123,14 +172,14 @@ float bestScale(std::span<const Unit> units, const ScaleBounds& bounds)
     LadderTrial trial;
     const float ratio = bounds.low > 0.0f ? std::pow(bounds.high / bounds.low, 1.0f / (kLanes - 1)) : 1.0f;
     float scale = bounds.low;
-    for (float& s : trial.scale) {
-        s = scale;
+    for (int c = 0; c < kLanes; ++c) {
+        trial.scale[c] = scale;
         scale *= ratio;
     }
     evaluate(units, trial);
-    for (std::size_t c = 0; c < kLanes; ++c)
+    for (int c = 0; c < kLanes; ++c)
         trial.error[c] = trial.q[c] > 0.0f ? -trial.p[c] * trial.p[c] / trial.q[c] : 0.0f;
-    const std::size_t best = trial.best();
+    const int best = trial.best();
     return trial.q[best] > 0.0f ? std::max(trial.p[best] / trial.q[best], 0.0f) : 0.0f;
 }
 
@@ -166,14 +215,14 @@ private:
         float error = 0, numerator = 0, denominator = 0;
         const float step = fit.d / m_sampleUnit * m_ladder.unit;
         LadderTrial trial;
-        for (std::size_t c = 0; c < kLanes; ++c)
-            trial.scale[c] = step * static_cast<float>(2 * std::min(static_cast<int>(c), m_ladder.steps - 1) + 1);
+        for (int c = 0; c < kLanes; ++c)
+            trial.scale[c] = step * static_cast<float>(2 * std::min(c, m_ladder.steps - 1) + 1);
         const std::size_t perGroup = m_units.size() / m_groups;
         for (std::size_t g = 0; g < m_groups; ++g) {
             evaluate(m_units.subspan(g * perGroup, perGroup), trial);
-            const std::size_t best = trial.best();
+            const int best = trial.best();
             const auto steps = static_cast<float>(2 * best + 1);
-            fit.s[g] = static_cast<int>(best);
+            fit.s[g] = best;
             error += trial.error[best];
             numerator += steps * trial.p[best];
             denominator += steps * steps * trial.q[best];
@@ -207,46 +256,15 @@ void Shortlist::add(float itsP, float itsQ, int itsCode)
 
 int bestCodeword(const Moments& moments, float scale)
 {
-    alignas(64) Lanes least;
-    alignas(64) Places place {};
-    least.fill(HUGE_VALF);
-    const float *p = moments.p.data(), *q = moments.q.data();
-    for (std::size_t i = 0; i < moments.p.size(); i += kChunk) {
-        const auto at = static_cast<std::int32_t>(i);
-        for (std::size_t c = 0; c < kLanes; ++c) {
-            const auto tryOne = [&](std::size_t k) {
-                const float height = scale * q[i + k + c] - 2.0f * p[i + k + c];
-                const bool better = height < least[c];
-                least[c] = better ? height : least[c];
-                place[c] = better ? at + static_cast<std::int32_t>(k) : place[c];
-            };
-            tryOne(0);
-            tryOne(kLanes);
-            tryOne(2 * kLanes);
-            tryOne(3 * kLanes);
-        }
-    }
-    float height = HUGE_VALF;
-    int best = 0;
-    for (std::size_t c = 0; c < kLanes; ++c) {
-        const int index = place[c] + static_cast<int>(c);
-        if (least[c] < height || (least[c] == height && index < best)) {
-            height = least[c];
-            best = index;
-        }
-    }
-    return best;
+    return bestCodewords<1>(moments, {scale})[0];
 }
 
 void shorten(const Moments& moments, const ScaleBounds& bounds, int first, Shortlist& list)
 {
     const float ratio = bounds.low > 0.0f ? std::cbrt(bounds.high / bounds.low) : 1.0f;
-    std::array<int, kSlopes> found;
-    float slope = bounds.low;
-    for (int& codeword : found) {
-        codeword = bestCodeword(moments, slope);
-        slope *= ratio;
-    }
+    const float low = bounds.low;
+    const std::array<int, kSlopes> found
+        = bestCodewords<kSlopes>(moments, {low, low * ratio, low * ratio * ratio, bounds.high});
     const auto add = [&](std::size_t i) { list.add(moments.p[i], moments.q[i], first + static_cast<int>(i)); };
     add(static_cast<std::size_t>(found[0]));
     Corners corners;

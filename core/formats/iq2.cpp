@@ -24,20 +24,14 @@ class VectorSearch {
 
 public:
     explicit VectorSearch(const Sample& sample)
-        : m_sample(sample)
+        : bounds(boundsOf<Block::kScaled>(sample, {8.0f, 15.0f, 43.0f}))
+        , m_sample(sample)
     {
         MomentTable<Block::kGrid.vectors.size()> table;
         for (std::size_t v = 0; v < kVectors; ++v) {
-            const std::size_t g = v * kGroups / kVectors;
-            if (v % (kVectors / kGroups) == 0)
-                bounds[g]
-                    = scaleBounds(sample, static_cast<int>(g) * Block::kScaled, Block::kScaled, {8.0f, 15.0f, 43.0f});
-            const Target<8> target = targetOf(v);
-            Block::kGrid.moments(target, table);
-            if (Block::kEven && target.odd())
-                Block::kGrid.turnSign(target, table);
-            shorten(table, bounds[g], 0, m_lists[v]);
             units[v].lists = &m_lists[v];
+            momentsOf(targetOf(v), table);
+            shorten(table, bounds[v * kGroups / kVectors], 0, m_lists[v]);
         }
     }
     VectorSearch(const VectorSearch&) = delete;
@@ -47,7 +41,13 @@ public:
     {
         put(block, static_cast<int>(v), targetOf(v), codes.code[0]);
     }
-    // With the signs of the weights, made even where they have to be.
+    // Signs are those of the weights, made even where they have to be.
+    static void momentsOf(const Target<8>& target, MomentTable<Block::kGrid.vectors.size()>& table)
+    {
+        Block::kGrid.moments(target, table);
+        if (Block::kEven && target.odd())
+            Block::kGrid.turnSign(target, table);
+    }
     static void put(Block& block, int v, const Target<8>& target, std::size_t index)
     {
         const bool turn = Block::kEven && target.odd();
@@ -69,17 +69,13 @@ template <typename Block>
 void placeVector(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
 {
     auto& block = *reinterpret_cast<Block*>(bytes);
-    const float scale = block.scale(first / 8);
-    if (scale < 0.0f)
-        for (float& value : x)
-            value = -value;
-    const Target<8> target(x.data(), nullptr);
+    const int v = first / 8;
+    const float scale = block.scale(v);
+    const Target<8> target = nearTarget<8>(x, scale);
     MomentTable<Block::kGrid.vectors.size()> table;
-    Block::kGrid.moments(target, table);
-    if (Block::kEven && target.odd())
-        Block::kGrid.turnSign(target, table);
-    VectorSearch<Block>::put(block, first / 8, target, static_cast<std::size_t>(bestCodeword(table, std::abs(scale))));
-    block.decodeVector(first / 8, x.data());
+    VectorSearch<Block>::momentsOf(target, table);
+    VectorSearch<Block>::put(block, v, target, static_cast<std::size_t>(bestCodeword(table, std::abs(scale))));
+    block.decodeVector(v, x.data());
 }
 
 // A group of 32: four indices of 8 bits, then four times 7 bits of signs (the eighth makes them even), then s.
