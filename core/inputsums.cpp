@@ -1,6 +1,7 @@
 #include "core/inputsums.h"
 
 #include "core/error.h"
+#include "core/logcounter.h"
 #include "core/parallel.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@ namespace quern {
 namespace {
 
 constexpr long kNarrowest = 64; // columns of a strip
+constexpr long kTokens = 8;     // added at once
 
 std::vector<LogHistogram> emptyHistograms()
 {
@@ -29,15 +31,36 @@ LogHistogram sum(const std::vector<LogHistogram>& parts)
     return all;
 }
 
-// Counts n values; whether all are finite.
-bool counted(const float* x, long n, std::vector<std::uint64_t>& counts)
+// What one strip of columns has had so far.
+struct Strip {
+    double* squares;
+    double* magnitudes;
+    float* largest;
+    long n; // columns
+};
+
+// Adds tokens x n values, token by token, whose rows begin `stride` apart. The number of tokens is a constant so that
+// sums stay in registers from one to the next.
+template <long kCount>
+void addTokens(const Strip& strip, const float* __restrict x, long stride)
 {
-    std::uint32_t largest = 0;
-    for (long i = 0; i < n; ++i)
-        largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7FFFFFFFU);
-    for (long i = 0; i < n; ++i)
-        ++counts[LogHistogram::bin(x[i])];
-    return largest < 0x7F800000U;
+    double* __restrict squares = strip.squares;
+    double* __restrict magnitudes = strip.magnitudes;
+    float* __restrict largest = strip.largest;
+    for (long i = 0; i < strip.n; ++i) {
+        double square = squares[i], sum = magnitudes[i];
+        float most = largest[i];
+        for (long t = 0; t < kCount; ++t) {
+            const float magnitude = std::abs(x[t * stride + i]);
+            const double wide = magnitude;
+            square += wide * wide;
+            sum += wide;
+            most = most < magnitude ? magnitude : most;
+        }
+        squares[i] = square;
+        magnitudes[i] = sum;
+        largest[i] = most;
+    }
 }
 
 [[noreturn]] void failNotFinite(const char* text, const std::string& name, const Eigen::Ref<const Matrix>& x)
@@ -93,20 +116,20 @@ void InputSums::addStrip(long part, long matrix, const Eigen::Ref<const Matrix>&
     const long n = std::min(width, x.cols() - first);
     if (n <= 0)
         return;
-    double* squares = m_squares.row(matrix).data() + first;
-    double* magnitudes = m_magnitudes.row(matrix).data() + first;
-    float* largest = m_largest.row(matrix).data() + first;
+    const Strip strip {m_squares.row(matrix).data() + first, m_magnitudes.row(matrix).data() + first,
+                       m_largest.row(matrix).data() + first, n};
+    LogCounter counter(m_histograms[static_cast<std::size_t>(part)].counts);
     bool finite = true;
-    for (long t = 0; t < x.rows(); ++t) {
+    for (long t = 0; t < x.rows(); t += kTokens) {
         const float* values = x.row(t).data() + first;
-        for (long i = 0; i < n; ++i) {
-            const float magnitude = std::abs(values[i]);
-            const double wide = magnitude;
-            squares[i] += wide * wide;
-            magnitudes[i] += wide;
-            largest[i] = std::max(largest[i], magnitude);
-        }
-        finite &= counted(values, n, m_histograms[static_cast<std::size_t>(part)].counts);
+        const long tokens = std::min(kTokens, x.rows() - t);
+        if (tokens == kTokens)
+            addTokens<kTokens>(strip, values, x.outerStride());
+        else
+            for (long i = 0; i < tokens; ++i)
+                addTokens<1>(strip, values + i * x.outerStride(), x.outerStride());
+        for (long i = 0; i < tokens; ++i)
+            finite &= counter.add(values + i * x.outerStride(), n);
     }
     if (!finite)
         failNotFinite(QUERN_TEXT("core",
@@ -170,8 +193,9 @@ void OutputCounts::add(const Eigen::Ref<const Matrix>& y, Progress& progress)
     const long step = (y.rows() + kCountedParts - 1) / kCountedParts;
     std::atomic<bool> finite = true;
     parallelFor(kCountedParts, progress, [&](long part) {
+        LogCounter counter(m_histograms[static_cast<std::size_t>(part)].counts);
         for (long t = part * step; t < std::min((part + 1) * step, y.rows()); ++t)
-            if (!counted(y.row(t).data(), y.cols(), m_histograms[static_cast<std::size_t>(part)].counts))
+            if (!counter.add(y.row(t).data(), y.cols()))
                 finite = false;
     });
     if (!finite)

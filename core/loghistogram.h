@@ -17,13 +17,15 @@ struct LogHistogram {
     std::vector<std::uint64_t> counts; // kBins, in order of the values; empty: nothing is known
 
     // value: infinite ones and those that are no numbers fall into the bins at the ends.
-    static std::size_t bin(float value)
+    static std::uint32_t bin(float value)
     {
         constexpr int kFirst = (127 + kSmallest) * kSteps, kShift = 23 - std::countr_zero(unsigned {kSteps});
+        constexpr int kMiddle = LogHistogram::kMiddle;
         const auto bits = std::bit_cast<std::uint32_t>(value);
         const int place = static_cast<int>((bits & 0x7FFFFFFFU) >> kShift) - kFirst + 1;
-        const int step = place < 0 ? 0 : place > static_cast<int>(kMiddle) ? static_cast<int>(kMiddle) : place;
-        return bits >> 31 ? kMiddle - static_cast<std::size_t>(step) : kMiddle + static_cast<std::size_t>(step);
+        const int step = place < 0 ? 0 : place > kMiddle ? kMiddle : place;
+        const int sign = static_cast<int>(bits) >> 31; // all ones or none: no branch, which signs would lead astray
+        return static_cast<std::uint32_t>(kMiddle + ((step ^ sign) - sign));
     }
     // Bin i holds values between edge(i) and edge(i + 1); minus and plus infinity at the ends.
     static double edge(std::size_t i);

@@ -40,7 +40,7 @@ void LogHistogramTest::everyValueIsBetweenTheEdgesOfItsBin()
     modelmaker::Random random(3);
     for (int i = 0; i < 20000; ++i) {
         const float x = std::ldexp(random.uniform(), static_cast<int>(random.uniform() * 40));
-        const std::size_t bin = LogHistogram::bin(x);
+        const std::uint32_t bin = LogHistogram::bin(x);
         QVERIFY(bin < LogHistogram::kBins);
         QVERIFY(LogHistogram::edge(bin) <= x && x <= LogHistogram::edge(bin + 1));
     }
