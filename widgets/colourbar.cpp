@@ -1,5 +1,7 @@
 #include "widgets/colourbar.h"
 
+#include "widgets/eventicker.h"
+
 #include <cmath>
 
 namespace {
@@ -27,7 +29,7 @@ QSharedPointer<QCPAxisTicker> tickerFor(const ColourBar& bar)
         return QSharedPointer<QCPAxisTicker>(new QCPAxisTickerLog);
     if (decades > 1)
         return QSharedPointer<QCPAxisTicker>(new FewDecadesTicker);
-    return QSharedPointer<QCPAxisTicker>(new QCPAxisTicker);
+    return QSharedPointer<QCPAxisTicker>(new EvenTicker);
 }
 
 } // namespace

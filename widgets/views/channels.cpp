@@ -89,7 +89,6 @@ Channels::Channels(Session* session, QWidget* parent)
     makeList();
     splitter->addWidget(m_list);
     splitter->setStretchFactor(0, 1);
-    splitter->setSizes({500, fontMetrics().averageCharWidth() * 34});
     setContent(splitter);
     setFocusProxy(m_plot);
     addGraphs();
@@ -114,7 +113,10 @@ void Channels::makeList()
         tr("The same in standard deviations of all weights of the tensor"));
     m_list->horizontalHeaderItem(InputRms)->setToolTip(
         tr("Root mean square of what the channel receives, by the calibration"));
-    m_list->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
+    m_list->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
+    m_list->horizontalHeader()->setStretchLastSection(true);
+    m_list->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
+    m_list->setSizePolicy(QSizePolicy::Minimum, QSizePolicy::Expanding); // never narrower than its columns
 }
 
 void Channels::addGraphs()
@@ -137,8 +139,7 @@ void Channels::addGraphs()
         graph->setAntialiased(false);
         graph->setSelectable(QCP::stNone);
     }
-    m_plot->legend->setRowSpacing(0);
-    m_plot->axisRect()->insetLayout()->setInsetAlignment(0, Qt::AlignTop | Qt::AlignRight);
+    m_plot->putLegendAbove();
     m_sigma->setSelectable(false);
     m_sigmaText->setSelectable(false);
     m_sigmaText->position->setTypeX(QCPItemPosition::ptAxisRectRatio);

@@ -2,6 +2,7 @@
 
 #include "core/rebin.h"
 #include "widgets/colours.h"
+#include "widgets/eventicker.h"
 #include "widgets/text.h"
 
 #include <algorithm>
@@ -81,15 +82,7 @@ void DistributionPlot::addGraphs()
     }
     m_before->setAntialiasedFill(false);
     legend->setVisible(true);
-    // Above the drawing, where it hides nothing.
-    axisRect()->insetLayout()->take(legend);
-    plotLayout()->insertRow(0);
-    plotLayout()->addElement(0, 0, legend);
-    plotLayout()->setRowStretchFactor(0, 0.001);
-    plotLayout()->setRowSpacing(0);
-    legend->setFillOrder(QCPLegend::foColumnsFirst);
-    legend->setRowSpacing(0);
-    legend->setMargins({6, 2, 6, 0});
+    putLegendAbove();
     fillLegend();
     for (QCPItemText* text : {m_meanText, m_sigmaTexts[0], m_sigmaTexts[1]}) {
         text->position->setTypeY(QCPItemPosition::ptAxisRectRatio);
@@ -131,7 +124,6 @@ void DistributionPlot::resizeEvent(QResizeEvent* event)
 
 void DistributionPlot::takePens()
 {
-    legend->setBorderPen(Qt::NoPen);
     const auto colours = seriesColours(palette());
     const QColor base = palette().color(QPalette::Base), text = palette().color(QPalette::Text);
     m_before->setPen(colours[Blue]);
@@ -181,7 +173,7 @@ void DistributionPlot::setLogarithmic(bool on)
     m_logarithmic = on;
     yAxis->setScaleType(on ? QCPAxis::stLogarithmic : QCPAxis::stLinear);
     yAxis2->setScaleType(yAxis->scaleType());
-    const QSharedPointer<QCPAxisTicker> ticker(on ? new QCPAxisTickerLog : new QCPAxisTicker);
+    const QSharedPointer<QCPAxisTicker> ticker(on ? static_cast<QCPAxisTicker*>(new QCPAxisTickerLog) : new EvenTicker);
     yAxis->setTicker(ticker);
     yAxis2->setTicker(ticker);
     yAxis->setNumberFormat(on ? QStringLiteral("eb") : QStringLiteral("gb"));
