@@ -103,7 +103,7 @@ Harm setValue(const char* name, std::size_t at, T value)
 
 Harm shape(const char* name, std::vector<long> shape)
 {
-    return [=](Model& model) {
+    return [name, shape = std::move(shape)](Model& model) {
         Tensor& tensor = tensorNamed(model, name);
         tensor.shape = shape;
         tensor.bytes = tensor.bytes.first(static_cast<std::size_t>(tensor.rows()) * tensor.rowBytes());
@@ -112,7 +112,7 @@ Harm shape(const char* name, std::vector<long> shape)
 
 Harm names(const char* key, std::vector<std::string> names)
 {
-    return [=](Model& model) { model.metadata.set(key, MetaArray(names)); };
+    return [key, names = std::move(names)](Model& model) { model.metadata.set(key, MetaArray(names)); };
 }
 
 } // namespace

@@ -63,7 +63,7 @@ Recipe recipe(const char* format)
             .rules = {{"*attn_q*", {findQuantizer("nearest"), findBlockFormat(format), {}}}}};
 }
 
-void run(const Model& model, const fs::path& target, const char* format = "Q8_0", ExportOptions options = {})
+void run(const Model& model, const fs::path& target, const char* format = "Q8_0", const ExportOptions& options = {})
 {
     NoProgress progress;
     exportModel(model, resolve(recipe(format), model, nullptr), nullptr, target, options, progress);

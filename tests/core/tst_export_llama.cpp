@@ -29,7 +29,7 @@ class ExportLlamaTest final : public QObject {
 
     QString written(const QString& model) const
     {
-        const QString file = m_folder.filePath(model + ".gguf");
+        QString file = m_folder.filePath(model + ".gguf");
         if (!QFile::exists(file))
             judge::exportAsF32(quern::openModel(folder(model)), file.toStdString());
         return file;

@@ -23,7 +23,7 @@ class MappedFileTest final : public QObject {
 
     fs::path written(const char* name, std::size_t size) const
     {
-        const fs::path path = fs::path(m_folder.path().toStdString()) / name;
+        fs::path path = fs::path(m_folder.path().toStdString()) / name;
         std::ofstream(path, std::ios::binary) << std::string(size, 'x');
         return path;
     }
@@ -134,9 +134,9 @@ void MappedFileTest::manyThreadsMayMeetTheLoss()
     const auto file = MappedFile::open(path);
     fs::resize_file(path, 0);
     std::atomic<int> sum = 0;
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 8; ++t)
-        threads.emplace_back([&] {
+    std::vector<std::thread> threads(8);
+    for (std::thread& thread : threads)
+        thread = std::thread([&] {
             for (const std::byte byte : file->bytes())
                 sum += static_cast<int>(byte);
         });

@@ -260,7 +260,8 @@ void TestRecipe::copiesWhatIsOfTheTypeAlready()
     const Model model = small();
     const Plan plan = resolve(wanted, model, nullptr);
     QVERIFY(std::ranges::none_of(plan.tensors, [](const PlannedTensor& t) { return t.choice.quantizer; }));
-    QCOMPARE(plan.storedBytes, std::uint64_t(plan.bitsPerWeight(model) * double(model.parameters()) / 8 + 0.5));
+    const double bytes = plan.bitsPerWeight(model) * static_cast<double>(model.parameters()) / 8;
+    QCOMPARE(plan.storedBytes, static_cast<std::uint64_t>(std::llround(bytes)));
 }
 
 void TestRecipe::describesTheResultInItsMetadata()

@@ -120,7 +120,8 @@ void TestStats::agreesWithBruteForce()
     Model model;
     const bool floats = findBlockFormat(format.toStdString())->floating();
     const Tensor& tensor = modelmaker::add(
-        model, "w", {rows, cols}, weights(static_cast<std::size_t>(rows * cols), floats), format.toUtf8().constData());
+        model, "w", {rows, cols}, weights(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols), floats),
+        format.toUtf8().constData());
     const Matrix w = decoded(tensor);
     const Expected e = bruteForce(w);
     const TensorStats s = statsOf(tensor);

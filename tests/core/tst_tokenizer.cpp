@@ -54,9 +54,9 @@ constexpr int kFirst = 259;
 // The bytes, then `more` from 256 on.
 Metadata byteLevel(const std::vector<Token>& more, const std::vector<std::string>& merges, const char* split = "gpt-2")
 {
-    std::vector<Token> tokens;
+    std::vector<Token> tokens(256);
     for (int byte = 0; byte < 256; ++byte)
-        tokens.push_back({tiny::byteCharacter(byte)});
+        tokens[static_cast<std::size_t>(byte)] = {tiny::byteCharacter(byte)};
     tokens.insert(tokens.end(), more.begin(), more.end());
     Metadata metadata;
     metadata.set("tokenizer.ggml.model", std::string("gpt2"));

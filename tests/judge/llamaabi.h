@@ -33,7 +33,7 @@ struct Params {
     template <typename T>
     void set(std::size_t offset, T value)
     {
-        std::memcpy(bytes.data() + offset, &value, sizeof value);
+        std::memcpy(bytes.data() + offset, &value, sizeof(T));
     }
 };
 
