@@ -3,6 +3,7 @@
 #include "core/blockformat.h"
 #include "core/shortlist.h"
 #include "core/stored.h"
+#include "core/wide.h"
 
 #include <array>
 #include <bit>
@@ -116,24 +117,33 @@ public:
 
     void moments(const Target<Length>& target, MomentTable<Entries>& table) const
     {
-        for (std::size_t e = 0; e < Entries; ++e) {
-            float p = 0, q = 0;
+        for (std::size_t e = 0; e < Entries; e += kWide) {
+            Wide p {}, q {};
             for (std::size_t k = 0; k < Length; ++k) {
-                p += target.y[k] * m_values[k][e];
-                q += target.w[k] * m_squares[k][e];
+                Wide value, square;
+                load(value, m_values[k].data() + e);
+                load(square, m_squares[k].data() + e);
+                p += target.y[k] * value;
+                q += target.w[k] * square;
             }
-            table.p[e] = p;
-            table.q[e] = q;
+            store(table.p.data() + e, p);
+            store(table.q.data() + e, q);
         }
     }
     // The same with one sign turned, for every entry the cheapest.
     void turnSign(const Target<Length>& target, MomentTable<Entries>& table) const
     {
-        for (std::size_t e = 0; e < Entries; ++e) {
-            float least = target.y[0] * m_values[0][e];
-            for (std::size_t k = 1; k < Length; ++k)
-                least = std::min(least, target.y[k] * m_values[k][e]);
-            table.p[e] -= 2.0f * least;
+        for (std::size_t e = 0; e < Entries; e += kWide) {
+            Wide least, p;
+            fill(least, HUGE_VALF);
+            for (std::size_t k = 0; k < Length; ++k) {
+                Wide value;
+                load(value, m_values[k].data() + e);
+                value *= target.y[k];
+                least = value < least ? value : least;
+            }
+            load(p, table.p.data() + e);
+            store(table.p.data() + e, p - 2.0f * least);
         }
     }
     // The signs of an entry with this one turned.

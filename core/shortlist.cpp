@@ -1,6 +1,7 @@
 #include "core/shortlist.h"
 
 #include "core/trial.h"
+#include "core/wide.h"
 
 #include <bit>
 #include <cmath>
@@ -8,34 +9,6 @@
 
 namespace quern {
 namespace {
-
-constexpr std::size_t kMostCodewords = 4096;
-
-// 16 numbers as compilers' vectors: loops over arrays of them with a choice in the middle become branches in GCC 12.
-// Never passed by value, as that depends on the machine.
-using Wide = float __attribute__((vector_size(kLanes * sizeof(float))));
-using WideIntegers = std::int32_t __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
-
-void load(Wide& to, const float* from)
-{
-    std::memcpy(&to, from, sizeof(to));
-}
-
-void fill(Wide& to, float value)
-{
-    to = Wide {} + value;
-}
-
-// The best of 16 lanes; the first of several.
-int firstOfLeast(const Wide& least, const WideIntegers& place)
-{
-    int best = 0;
-    const auto index = [&](int c) { return place[c] + c; };
-    for (int c = 1; c < kLanes; ++c)
-        if (least[c] < least[best] || (least[c] == least[best] && index(c) < index(best)))
-            best = c;
-    return index(best);
-}
 
 // For some scales at once, so that one's comparisons do not wait for another's.
 template <std::size_t Scales>
@@ -50,7 +23,7 @@ std::array<int, Scales> bestCodewords(const Moments& moments, const std::array<f
         load(twice, moments.p.data() + i);
         load(q, moments.q.data() + i);
         twice += twice;
-        const WideIntegers at = WideIntegers {} + static_cast<std::int32_t>(i);
+        const WideIntegers at = kCounting + static_cast<std::int32_t>(i);
         for (std::size_t s = 0; s < Scales; ++s) {
             const Wide height = scale[s] * q - twice;
             const WideIntegers better = height < least[s];
@@ -64,13 +37,8 @@ std::array<int, Scales> bestCodewords(const Moments& moments, const std::array<f
     return best;
 }
 
-// A point on the envelope.
-struct Corner {
-    float slope = 0, height = 0;
-};
-
 // Where the lines of two codewords cross; far above all where they do not.
-Corner crossing(const Moments& moments, int a, int b)
+Point crossing(const Moments& moments, int a, int b)
 {
     const auto i = static_cast<std::size_t>(a), j = static_cast<std::size_t>(b);
     const float difference = moments.q[i] - moments.q[j];
@@ -83,40 +51,12 @@ Corner crossing(const Moments& moments, int a, int b)
 }
 
 constexpr std::size_t kSlopes = 4;
-using Corners = std::array<Corner, kSlopes - 1>;
-
-// Calls use(i) for each codeword whose line passes below one of the corners.
-template <typename Use>
-void forEachBelow(const Moments& moments, const Corners& corners, const Use& use)
-{
-    const std::size_t n = moments.p.size();
-    const float *p = moments.p.data(), *q = moments.q.data();
-    const auto [a, b, c] = corners;
-    std::array<std::uint8_t, kMostCodewords> below;
-    for (std::size_t i = 0; i < n; ++i) {
-        const float twice = 2.0f * p[i];
-        below[i] = static_cast<std::uint8_t>((a.slope * q[i] - twice < a.height) | (b.slope * q[i] - twice < b.height)
-                                             | (c.slope * q[i] - twice < c.height));
-    }
-    for (std::size_t i = 0; i < n; i += sizeof(std::uint64_t)) {
-        std::uint64_t eight;
-        std::memcpy(&eight, below.data() + i, sizeof(eight));
-        for (; eight != 0; eight &= eight - 1)
-            use(i + static_cast<std::size_t>(std::countr_zero(eight)) / 8);
-    }
-}
 
 // Sums over the units of a group under 16 scales, each with its best codewords.
 struct LadderTrial {
     Wide scale {}, error {}, p {}, q {};
 
-    int best() const
-    {
-        int best = 0;
-        for (int c = 1; c < kLanes; ++c)
-            best = error[c] < error[best] ? c : best;
-        return best;
-    }
+    int best() const { return firstOfLeast(error, kCounting); }
 };
 
 // Adds one part under its best codewords.
@@ -244,16 +184,6 @@ private:
 
 } // namespace
 
-void Shortlist::add(float itsP, float itsQ, int itsCode)
-{
-    if (count == kMost)
-        return;
-    const auto at = static_cast<std::size_t>(count++);
-    p[at] = itsP;
-    q[at] = itsQ;
-    code[at] = static_cast<std::uint16_t>(itsCode);
-}
-
 int bestCodeword(const Moments& moments, float scale)
 {
     return bestCodewords<1>(moments, {scale})[0];
@@ -261,13 +191,12 @@ int bestCodeword(const Moments& moments, float scale)
 
 void shorten(const Moments& moments, const ScaleBounds& bounds, int first, Shortlist& list)
 {
-    const float ratio = bounds.low > 0.0f ? std::cbrt(bounds.high / bounds.low) : 1.0f;
-    const float low = bounds.low;
+    const float low = bounds.low, ratio = bounds.ratio;
     const std::array<int, kSlopes> found
         = bestCodewords<kSlopes>(moments, {low, low * ratio, low * ratio * ratio, bounds.high});
     const auto add = [&](std::size_t i) { list.add(moments.p[i], moments.q[i], first + static_cast<int>(i)); };
     add(static_cast<std::size_t>(found[0]));
-    Corners corners;
+    std::array<Point, kSlopes - 1> corners;
     for (std::size_t i = 0; i < corners.size(); ++i) {
         corners[i] = crossing(moments, found[i], found[i + 1]);
         if (found[i + 1] != found[i])
@@ -312,7 +241,7 @@ LadderFit fitLadder(std::span<const Unit> units, std::span<const ScaleBounds> bo
         largest = std::max(largest, bestScale(units.subspan(g * perGroup, perGroup), bounds[g]));
     const float d = largest * sampleUnit / (static_cast<float>(2 * ladder.steps - 1) * ladder.unit);
     LadderSearch search(units, bounds.size(), ladder, sampleUnit);
-    for (const float share : {1.0f, 0.93f, 1.08f, 0.86f})
+    for (const float share : {1.0f, 0.93f})
         search.from(share * d);
     return search.best();
 }
@@ -327,7 +256,9 @@ ScaleBounds scaleBounds(const Sample& sample, int first, int count, const Levels
         return {};
     const float low = std::min(0.5f * largest / levels.top, 0.6f * spread / levels.middle);
     // The flatter the group, the more of it may take the lowest level.
-    return {low, std::max({1.2f * largest / levels.top, 1.7f * low, 1.1f * spread * spread / (largest * levels.low)})};
+    const float high
+        = std::max({1.2f * largest / levels.top, 1.7f * low, 1.1f * spread * spread / (largest * levels.low)});
+    return {low, high, low > 0.0f ? std::cbrt(high / low) : 1.0f};
 }
 
 } // namespace quern

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/fit.h"
+#include "core/wide.h"
 
 #include <array>
 #include <cstdint>
@@ -15,14 +16,15 @@ namespace quern {
 // p and q do not depend on a: the best codeword for every a is the lower envelope of the lines a q - 2 p, which few of
 // hundreds of codewords touch. A sign that has to be turned takes 2 w |x| m from p, whatever the scale.
 
-// p and q of all codewords; their number is a multiple of 64.
+// p and q of all codewords; their number is a multiple of kPiece.
+constexpr std::size_t kPiece = 4 * kWide;
 struct Moments {
     std::span<const float> p, q;
 };
 
 // Scales between which a search may end; 0 < low < high, or both 0.
 struct ScaleBounds {
-    float low = 0, high = 0;
+    float low = 0, high = 0, ratio = 1; // ratio^3 = high / low
 };
 
 // The codewords of least error at any scale within bounds, exactly; outside of them those of the nearest bound.
@@ -33,8 +35,62 @@ struct Shortlist {
     std::array<float, kMost> p, q;
     std::array<std::uint16_t, kMost> code;
 
-    void add(float itsP, float itsQ, int itsCode);
+    void add(float itsP, float itsQ, int itsCode)
+    {
+        if (count == kMost)
+            return;
+        const auto at = static_cast<std::size_t>(count++);
+        p[at] = itsP;
+        q[at] = itsQ;
+        code[at] = static_cast<std::uint16_t>(itsCode);
+    }
 };
+
+// A point that lines may pass above or below.
+struct Point {
+    float slope = 0, height = 0;
+};
+
+template <std::size_t Count>
+void markBelow(const Wide& p, const Wide& q, const std::array<Point, Count>& points, WideIntegers& below)
+{
+    const Wide twice = p + p;
+    below = WideIntegers {};
+    for (const Point& point : points)
+        below |= point.slope * q - twice < point.height;
+}
+
+// Calls use(i) for each codeword whose line passes below one of the points.
+template <std::size_t Count, typename Use>
+void forEachBelow(const Moments& moments, const std::array<Point, Count>& points, const Use& use)
+{
+    constexpr std::size_t kWides = kPiece / kWide;
+    for (std::size_t i = 0; i < moments.p.size(); i += kPiece) {
+        std::array<WideIntegers, kWides> below;
+        for (std::size_t k = 0; k < kWides; ++k) {
+            Wide p, q;
+            load(p, moments.p.data() + i + k * kWide);
+            load(q, moments.q.data() + i + k * kWide);
+            markBelow(p, q, points, below[k]);
+        }
+        const WideIntegers any = below[0] | below[1] | below[2] | below[3];
+        std::array<std::uint64_t, kWide / 2> anyPair;
+        std::memcpy(&anyPair, &any, sizeof(any));
+        if ((anyPair[0] | anyPair[1] | anyPair[2] | anyPair[3] | anyPair[4] | anyPair[5] | anyPair[6] | anyPair[7])
+            == 0)
+            continue;
+        for (std::size_t k = 0; k < kWides; ++k) {
+            std::array<std::uint64_t, kWide / 2> pairs;
+            std::memcpy(&pairs, &below[k], sizeof(pairs));
+            for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
+                if ((pairs[pair] & 1) != 0)
+                    use(i + k * kWide + 2 * pair);
+                if (pairs[pair] >> 63 != 0)
+                    use(i + k * kWide + 2 * pair + 1);
+            }
+        }
+    }
+}
 
 // The codeword of least a q - 2 p; the first of several.
 int bestCodeword(const Moments& moments, float scale);

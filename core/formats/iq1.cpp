@@ -1,5 +1,5 @@
 #include "core/formats/iq1grid.h"
-#include "core/lattice.h"
+#include "core/halves.h"
 
 // IQ1_S, IQ1_M: 256 weights in vectors of eight.     x = d * (2 s + 1) * (v + delta),  v of a codebook of 2048 vectors
 // from {-1, 0, 1}^8, delta = 1/8 or -1/8, s in [0, 7].     1.5625 and 1.75 bits per weight.
@@ -7,49 +7,47 @@ namespace quern {
 namespace {
 
 constexpr std::size_t kEntries = 2048, kVectors = kLatticeValues / 8;
-constexpr Codebook kGrid(spread<8>(kIq1, 2, std::array<std::int8_t, 3> {-1, 0, 1}));
+constexpr auto kGrid = spread<8>(kIq1, 2, std::array<std::int8_t, 3> {-1, 0, 1});
 constexpr float kDelta = 0.125f;
-constexpr Levels kLevels {1.0f - kDelta, 0.8f, 1.0f + kDelta};
+constexpr Levels kLevels {1.1f, 0.6f, 1.35f};
 constexpr Ladder kSteps {1.0f, 8};
 
 void put(float* x, float scale, int index, bool below)
 {
     const float delta = below ? -kDelta : kDelta;
-    const CodeVector<8>& vector = kGrid.vectors[static_cast<std::size_t>(index)];
+    const CodeVector<8>& vector = kGrid[static_cast<std::size_t>(index)];
     for (std::size_t k = 0; k < 8; ++k)
         x[k] = scale * (static_cast<float>(vector[k]) + delta);
 }
 
-// Of all entries plus delta, then of all less delta. Codes: the index, and bit 11 for less.
-using BothMoments = MomentTable<2 * kEntries>;
+using Grid = HalvedCodebook<8, kEntries, 3>;
 
-Moments half(const BothMoments& both, bool below)
+// The vectors with delta added or taken away.
+const Grid& gridOf(bool below)
 {
-    const std::size_t first = below ? kEntries : 0;
-    return {std::span(both.p).subspan(first, kEntries), std::span(both.q).subspan(first, kEntries)};
+    constexpr std::array<float, 3> kAbove {-1 + kDelta, kDelta, 1 + kDelta}, kBelow {-1 - kDelta, -kDelta, 1 - kDelta};
+    static const Grid above(kIq1, 2, kAbove), under(kIq1, 2, kBelow);
+    return below ? under : above;
 }
 
-// sum w x (v + e) = sum w x v + e sum w x,   sum w (v + e)^2 = sum w v^2 + 2 e sum w v + e^2 sum w
-void moments(const float* x, const float* importance, BothMoments& both)
+// Values have signs, and so has the target.
+Target<8> targetOf(const float* x, const float* importance, float sign = 1.0f)
 {
-    Target<8> target(x, importance), weights = target;
-    float sumY = 0, sumW = 0;
-    for (std::size_t k = 0; k < 8; ++k) {
-        target.y[k] = target.w[k] * x[k];
-        weights.y[k] = target.w[k];
-        sumY += target.y[k];
-        sumW += target.w[k];
-    }
-    MomentTable<kEntries> table, linear;
-    kGrid.moments(target, table);
-    kGrid.moments(weights, linear);
-    for (std::size_t e = 0; e < kEntries; ++e) {
-        const float q = table.q[e] + kDelta * kDelta * sumW, crossed = 2.0f * kDelta * linear.p[e];
-        both.p[e] = table.p[e] + kDelta * sumY;
-        both.q[e] = q + crossed;
-        both.p[kEntries + e] = table.p[e] - kDelta * sumY;
-        both.q[kEntries + e] = q - crossed;
-    }
+    Target<8> target(x, importance);
+    for (std::size_t k = 0; k < 8; ++k)
+        target.y[k] = target.w[k] * x[k] * sign;
+    return target;
+}
+
+constexpr int kLess = kEntries; // added to the codes of vectors with delta taken away
+
+// Adds what is nearest to x under a scale, whose magnitude it returns.
+float addNear(std::span<const float> x, float scale, bool below, Shortlist& list)
+{
+    const float magnitude = std::abs(scale);
+    gridOf(below).shorten(targetOf(x.data(), nullptr, scale < 0.0f ? -1.0f : 1.0f), {magnitude, magnitude},
+                          below ? kLess : 0, list);
+    return magnitude;
 }
 
 // high[g] of 32 weights: the upper three bits of four indices, three bits of s, the sign of delta.
@@ -94,12 +92,11 @@ public:
     explicit Search(const Sample& sample)
         : bounds(boundsOf<32>(sample, kLevels))
     {
-        BothMoments both;
         for (std::size_t v = 0; v < kVectors; ++v) {
             const std::size_t g = v / 4;
-            moments(sample.x + 8 * v, sample.w + 8 * v, both);
+            const Target<8> target = targetOf(sample.x + 8 * v, sample.w + 8 * v);
             for (std::size_t way = 0; way < 2; ++way)
-                shorten(half(both, way == 1), bounds[g], 0, m_lists[8 * g + 4 * way + v % 4]);
+                gridOf(way == 1).shorten(target, bounds[g], 0, m_lists[8 * g + 4 * way + v % 4]);
             units[g] = {.parts = 4, .ways = 2, .lists = &m_lists[8 * g]};
         }
     }
@@ -124,13 +121,9 @@ void S::place(const BlockFormat&, std::byte* bytes, int first, std::span<float> 
 {
     auto& block = *reinterpret_cast<S*>(bytes);
     const int v = first / 8;
-    const float scale = block.scale(v);
-    if (scale < 0.0f)
-        for (float& value : x)
-            value = -value;
-    BothMoments both;
-    moments(x.data(), nullptr, both);
-    block.setIndex(v, bestCodeword(half(both, block.below(v)), std::abs(scale)));
+    Shortlist list;
+    const float scale = addNear(x, block.scale(v), block.below(v), list);
+    block.setIndex(v, bestCodes({.lists = &list}, scale).code[0] % kLess);
     block.decodeVector(v, x.data());
 }
 
@@ -188,11 +181,11 @@ public:
     explicit Search(const Sample& sample)
         : bounds(boundsOf<16>(sample, kLevels))
     {
-        BothMoments both;
         for (std::size_t v = 0; v < kVectors; ++v) {
             units[v].lists = &m_lists[v];
-            moments(sample.x + 8 * v, sample.w + 8 * v, both);
-            shorten(both, bounds[v / 2], 0, m_lists[v]);
+            const Target<8> target = targetOf(sample.x + 8 * v, sample.w + 8 * v);
+            for (const bool below : {false, true})
+                gridOf(below).shorten(target, bounds[v / 2], below ? kLess : 0, m_lists[v]);
         }
     }
     Search(const Search&) = delete;
@@ -214,13 +207,11 @@ void M::place(const BlockFormat&, std::byte* bytes, int first, std::span<float> 
 {
     auto& block = *reinterpret_cast<M*>(bytes);
     const int v = first / 8;
-    const float scale = block.scale(v);
-    if (scale < 0.0f)
-        for (float& value : x)
-            value = -value;
-    BothMoments both;
-    moments(x.data(), nullptr, both);
-    block.setCode(v, bestCodeword(both, std::abs(scale)));
+    Shortlist list;
+    float scale = 0;
+    for (const bool below : {false, true})
+        scale = addNear(x, block.scale(v), below, list);
+    block.setCode(v, bestCodes({.lists = &list}, scale).code[0]);
     block.decodeVector(v, block.d(), x.data());
 }
 

@@ -56,7 +56,7 @@ static_assert(sizeof(Xxs) == 98);
 class Xxs::Search {
 public:
     explicit Search(const Sample& sample)
-        : bounds(boundsOf<kScaled>(sample, {4.0f, 20.0f, 62.0f}))
+        : bounds(boundsOf<kScaled>(sample, {28.0f, 24.0f, 62.0f}))
         , m_sample(sample)
     {
         MomentTable<256> table;
@@ -154,7 +154,7 @@ static_assert(sizeof(S) == 110);
 class S::Search {
 public:
     explicit Search(const Sample& sample)
-        : bounds(boundsOf<kScaled>(sample, {1.0f, 5.0f, 15.0f}))
+        : bounds(boundsOf<kScaled>(sample, {7.0f, 6.0f, 15.0f}))
         , m_sample(sample)
     {
         MomentTable<512> table;

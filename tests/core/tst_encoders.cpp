@@ -29,7 +29,7 @@ const judge::Ggml& ggml()
 }
 
 constexpr long kRows = 8, kCols = 1024;
-constexpr long kFewRows = 2; // of codebook formats, whose encoders, and ggml's, take long
+constexpr long kFewRows = 1; // of codebook formats, whose encoders, and ggml's, take long
 
 enum class Shape { Normal, Laplace, Student, Outliers, Drifting };
 
