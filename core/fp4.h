@@ -14,14 +14,14 @@ constexpr std::array<std::int8_t, 16> kTwiceE2M1 {0, 1, 2, 3, 4, 6, 8, 12, 0, -1
 constexpr std::array<std::uint8_t, 25> kCodesOfTwiceE2M1 = [] {
     std::array<std::uint8_t, 25> codes {};
     for (std::size_t code = kTwiceE2M1.size(); code-- > 0;)
-        codes[static_cast<std::size_t>(kTwiceE2M1[code] + 12)] = static_cast<std::uint8_t>(code);
+        codes[std::size_t {12} + static_cast<std::size_t>(kTwiceE2M1[code])] = static_cast<std::uint8_t>(code);
     return codes;
 }();
 
 // v: one of them
 constexpr int codeOfTwiceE2M1(int v)
 {
-    return kCodesOfTwiceE2M1[static_cast<std::size_t>(v + 12)];
+    return kCodesOfTwiceE2M1[std::size_t {12} + static_cast<std::size_t>(v)];
 }
 
 // The same as codes of a Trial.

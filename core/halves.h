@@ -236,14 +236,14 @@ private:
         return least[firstOfLeast(least, kCounting)];
     }
 
-    std::array<float, Levels> m_levels;
     alignas(64) std::array<std::array<float, kPoints>, kHalf> m_halves; // values
-    std::array<std::uint8_t, Entries> m_first, m_second;                // halves of each codeword
-    std::array<std::uint16_t, kHalves + 1> m_runs; // of each second half, in runs of kWide codewords
-    std::vector<std::uint16_t> m_codes;
-    std::array<std::vector<float>, kHalf> m_values; // of first halves, in runs
-    std::vector<float> m_never;                     // what keeps the padding of runs from being chosen
-    std::vector<std::uint16_t> m_near;
+    std::vector<std::uint16_t> m_codes;                                 // by second half, in runs of kWide
+    std::array<std::vector<float>, kHalf> m_values;                     // of first halves, in runs
+    std::vector<float> m_never;        // what keeps the padding of runs from being chosen
+    std::vector<std::uint16_t> m_near; // a codeword near every point of the lattice
+    std::array<float, Levels> m_levels;
+    std::array<std::uint16_t, kHalves + 1> m_runs;       // where those of a second half begin
+    std::array<std::uint8_t, Entries> m_first, m_second; // halves of each codeword
 };
 
 } // namespace quern

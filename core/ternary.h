@@ -50,13 +50,14 @@ inline float fitTernary(const Sample& sample)
     for (float& t : thresholds)
         t = threshold *= kRatio;
     Tails found = tails(sample, thresholds);
+    constexpr float kCount = kLanes;
     float span = 1.0f / kRatio - kRatio; // of the refined thresholds, in units of the one in their middle
     for (int round = 0; round < 2; ++round) {
         const float middle = found.threshold[found.best()];
         for (std::size_t c = 0; c < kLanes; ++c)
-            thresholds[c] = middle * (1.0f + span * (static_cast<float>(c) - kLanes / 2) / kLanes);
+            thresholds[c] = middle * (1.0f + span * (static_cast<float>(c) / kCount - 0.5f));
         found = tails(sample, thresholds);
-        span /= kLanes / 2;
+        span *= 2.0f / kCount;
     }
     const std::size_t best = found.best();
     return found.w[best] > 0.0f ? finiteHalf(found.wx[best] / found.w[best] * sample.unit) : 0.0f;
