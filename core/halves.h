@@ -65,10 +65,10 @@ public:
             }
         });
         candidates.pad();
-        const auto before = static_cast<std::size_t>(list.count);
-        quern::shorten(candidates.moments(), bounds, 0, list);
-        for (std::size_t i = before; i < static_cast<std::size_t>(list.count); ++i)
-            list.code[i] = static_cast<std::uint16_t>(first + candidates.code[list.code[i]]);
+        Shortlist found;
+        quern::shorten(candidates.moments(), bounds, 0, found);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(found.count); ++i)
+            list.add(found.p[i], found.q[i], first + candidates.code[found.code[i]], bounds);
     }
 
 private:

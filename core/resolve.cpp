@@ -22,6 +22,33 @@ struct Group {
     }
 };
 
+// Matrices of experts and how much of a calibration's tokens was routed to them.
+struct Coverage {
+    static constexpr double kFew = 0.01; // of the mean of its tensor; fewer say little of an expert's inputs
+
+    std::size_t all = 0, none = 0, few = 0;
+    std::string firstNone, firstFew; // "3 of blk.0.ffn_up_exps.weight"
+
+    void add(const Tensor& tensor, const InputStats& stats)
+    {
+        if (tensor.matrices() < 2 || stats.counts.size() != static_cast<std::size_t>(tensor.matrices()))
+            return;
+        double sum = 0;
+        for (const double count : stats.counts)
+            sum += count;
+        const double mean = sum / static_cast<double>(stats.counts.size());
+        all += stats.counts.size();
+        for (std::size_t i = 0; i < stats.counts.size(); ++i) {
+            const double count = stats.counts[i];
+            if (count > 0 && count >= kFew * mean)
+                continue;
+            std::string& first = count > 0 ? firstFew : firstNone;
+            if ((count > 0 ? few : none)++ == 0)
+                first = std::to_string(i) + " of " + tensor.name;
+        }
+    }
+};
+
 std::string sentence(const char* text, std::vector<std::string> args)
 {
     return Error(text, std::move(args)).what();
@@ -178,7 +205,10 @@ private:
             m_fallbacks[{asked, choice.format}].add(tensor.name);
         if (!tensor.format->floating())
             m_again[tensor.format].add(tensor.name);
-        const bool seen = inputsOf(tensor, m_calibration) != nullptr;
+        const InputStats* stats = inputsOf(tensor, m_calibration);
+        const bool seen = stats != nullptr;
+        if (stats)
+            m_experts.add(tensor, *stats);
         const bool ends = tensor.name == "token_embd.weight" || tensor.name == "output.weight";
         const bool coarse = choice.format->needsImportance
             || (m_recipe.preset && m_recipe.preset->name == "Q2_K_S" && choice.format->name == "Q2_K");
@@ -272,6 +302,24 @@ private:
             warnings.push_back(
                 sentence(QUERN_TEXT("core", "The importance matrix says nothing of %1 tensors, for example %2."),
                          {n(m_unseen), name(m_unseen)}));
+        warnOfExperts();
+    }
+
+    void warnOfExperts()
+    {
+        const auto tell = [&](const char* text, std::size_t count, const std::string& first) {
+            if (count > 0)
+                m_plan.warnings.push_back(sentence(
+                    text, {std::to_string(count), std::to_string(m_experts.all), toText(std::string_view(first))}));
+        };
+        tell(QUERN_TEXT("core",
+                        "%1 of %2 matrices of experts, for example number %3, saw no token of the calibration: all of "
+                        "their weights count alike."),
+             m_experts.none, m_experts.firstNone);
+        tell(QUERN_TEXT("core",
+                        "%1 of %2 matrices of experts, for example number %3, saw less than 1 % of the tokens that the "
+                        "experts beside them saw on average; their importance is a guess. A longer text reaches more."),
+             m_experts.few, m_experts.firstFew);
     }
 
     struct ByName {
@@ -292,6 +340,7 @@ private:
     std::map<std::pair<const BlockFormat*, const BlockFormat*>, Group, ByName> m_fallbacks;
     std::map<const BlockFormat*, Group, ByName> m_again, m_blind;
     Group m_unseen;
+    Coverage m_experts;
 };
 
 } // namespace

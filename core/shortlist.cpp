@@ -184,6 +184,33 @@ private:
 
 } // namespace
 
+// Along the envelope, from each line to the one that crosses it first.
+void Shortlist::thin(const ScaleBounds& bounds)
+{
+    Shortlist kept;
+    const auto n = static_cast<std::size_t>(count);
+    const auto height = [&](std::size_t i) { return bounds.low * q[i] - 2.0f * p[i]; };
+    std::size_t at = 0;
+    for (std::size_t i = 1; i < n; ++i)
+        at = height(i) < height(at) ? i : at;
+    for (float slope = bounds.low; slope <= bounds.high;) {
+        kept.add(p[at], q[at], code[at], bounds);
+        std::size_t next = at;
+        float nearest = HUGE_VALF;
+        for (std::size_t i = 0; i < n; ++i) {
+            const float fall = q[at] - q[i];
+            const float crossed = fall > 0.0f ? std::max(slope, 2.0f * (p[at] - p[i]) / fall) : HUGE_VALF;
+            if (crossed < nearest || (crossed == nearest && q[i] < q[next])) {
+                nearest = crossed;
+                next = i;
+            }
+        }
+        slope = nearest;
+        at = next;
+    }
+    *this = kept;
+}
+
 int bestCodeword(const Moments& moments, float scale)
 {
     return bestCodewords<1>(moments, {scale})[0];
@@ -194,7 +221,7 @@ void shorten(const Moments& moments, const ScaleBounds& bounds, int first, Short
     const float low = bounds.low, ratio = bounds.ratio;
     const std::array<int, kSlopes> found
         = bestCodewords<kSlopes>(moments, {low, low * ratio, low * ratio * ratio, bounds.high});
-    const auto add = [&](std::size_t i) { list.add(moments.p[i], moments.q[i], first + static_cast<int>(i)); };
+    const auto add = [&](std::size_t i) { list.add(moments.p[i], moments.q[i], first + static_cast<int>(i), bounds); };
     add(static_cast<std::size_t>(found[0]));
     std::array<Point, kSlopes - 1> corners;
     for (std::size_t i = 0; i < corners.size(); ++i) {

@@ -35,8 +35,11 @@ struct Shortlist {
     std::array<float, kMost> p, q;
     std::array<std::uint16_t, kMost> code;
 
-    void add(float itsP, float itsQ, int itsCode)
+    // Makes room where there is none. As few lines touch an envelope, the list hardly ever stays full.
+    void add(float itsP, float itsQ, int itsCode, const ScaleBounds& bounds)
     {
+        if (count == kMost)
+            thin(bounds);
         if (count == kMost)
             return;
         const auto at = static_cast<std::size_t>(count++);
@@ -44,6 +47,8 @@ struct Shortlist {
         q[at] = itsQ;
         code[at] = static_cast<std::uint16_t>(itsCode);
     }
+    // Leaves what is best at some scale within bounds.
+    void thin(const ScaleBounds& bounds);
 };
 
 // A point that lines may pass above or below.

@@ -18,6 +18,7 @@ class TestCodebooks : public QObject {
 
 private slots:
     void shortlistsHoldTheBest();
+    void fullListsLoseNothing();
     void halvesFindTheBest();
     void placeTheNearest_data() { formats(hasVectors); }
     void placeTheNearest();
@@ -141,6 +142,23 @@ void TestCodebooks::shortlistsHoldTheBest()
             QVERIFY(leastHeight(list, scale) <= least + 1e-5f * std::abs(least));
             const auto best = static_cast<std::size_t>(bestCodeword(moments, scale));
             QCOMPARE(scale * q[best] - 2.0f * p[best], least);
+        }
+    }
+}
+
+// All of 256 codewords added, although a list holds fewer.
+void TestCodebooks::fullListsLoseNothing()
+{
+    Draw draw(8);
+    const ScaleBounds bounds {0.2f, 0.2f * 27, 3.0f};
+    for (int round = 0; round < 100; ++round) {
+        const std::vector<float> p = draw.normal(256), q = draw.weights(256);
+        Shortlist list;
+        for (int i = 0; i < 256; ++i)
+            list.add(p[static_cast<std::size_t>(i)], q[static_cast<std::size_t>(i)], i, bounds);
+        for (float scale = bounds.low; scale <= bounds.high; scale *= 1.01f) {
+            const float least = leastHeight({p, q}, scale);
+            QVERIFY(std::abs(leastHeight(list, scale) - least) <= 1e-5f * std::abs(least));
         }
     }
 }

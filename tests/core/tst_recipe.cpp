@@ -57,6 +57,7 @@ private slots:
     void copiesWhatIsOfTheTypeAlready();
     void describesTheResultInItsMetadata();
     void checksTheImportanceMatrix();
+    void tellsOfExpertsWithoutTokens();
 };
 
 void TestRecipe::matchesNames_data()
@@ -307,6 +308,26 @@ void TestRecipe::checksTheImportanceMatrix()
     calibration.inputs["blk.0.attn_k.weight"].sumSquares = Eigen::MatrixXd::Ones(1, 100);
     const QString said = complaint([&] { resolve(wanted, model, &calibration); });
     QVERIFY2(said.contains("blk.0.attn_k.weight") && said.contains("100"), qPrintable(said));
+}
+
+// Number 1 saw nothing, number 2 next to nothing; a tensor that stays as it is does not matter.
+void TestRecipe::tellsOfExpertsWithoutTokens()
+{
+    Model model = small();
+    model.tensors.push_back(modelmaker::outline("blk.0.ffn_up_exps.weight", {4, 64, 256}));
+    model.tensors.push_back(modelmaker::outline("blk.1.ffn_up_exps.weight", {4, 64, 256}));
+    Calibration calibration;
+    InputStats stats;
+    stats.sumSquares = Eigen::MatrixXd::Constant(4, 256, 2.0);
+    stats.counts = {4000, 0, 9, 4000};
+    calibration.inputs["blk.0.ffn_up_exps.weight"] = calibration.inputs["blk.1.ffn_up_exps.weight"] = stats;
+    const Plan plan = resolve(recipe({{"blk.0.ffn_up_exps.weight", to("IQ2_XXS")}}), model, &calibration);
+    QCOMPARE(plan.warnings.size(), std::size_t {2});
+    const QString none = QString::fromStdString(plan.warnings[0]), few = QString::fromStdString(plan.warnings[1]);
+    QVERIFY2(none.startsWith("1 of 4") && none.contains("1 of blk.0.ffn_up_exps.weight"), qPrintable(none));
+    QVERIFY2(few.startsWith("1 of 4") && few.contains("2 of blk.0.ffn_up_exps.weight"), qPrintable(few));
+    calibration.inputs["blk.0.ffn_up_exps.weight"].counts = {4000, 40, 4000, 4000};
+    QVERIFY(resolve(recipe({{"blk.0.ffn_up_exps.weight", to("IQ2_XXS")}}), model, &calibration).warnings.empty());
 }
 
 QTEST_GUILESS_MAIN(TestRecipe)
