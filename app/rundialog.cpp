@@ -220,7 +220,7 @@ void RunDialog::examine()
                 needs.memory = all.memory;
                 needs.disk = all.disk;
             } else {
-                needs.memory = quern::evaluationBytes(*model, model.get(), run.context);
+                needs.memory = quern::evaluationBytes(*model, model.get(), chunks);
                 needs.disk = plan ? madeBytes(*plan) : 0;
             }
             return needs;

@@ -22,7 +22,7 @@ struct CalibrateOptions {
 
 // Statistics of the inputs of every weight matrix in a block, and of the outputs' distribution. Block by block: all
 // chunks go through a block before the next one is decoded; hidden states are in a file, and so is H of finished
-// blocks, so that memory is bounded by calibrationBytes, whatever the model's size and the text's length. The same
+// blocks, so that memory is bounded by calibrationNeeds, whatever the model's size and the text's length. The same
 // result for any number of threads, interrupted or not. Throws Error (for values that are not finite, with the
 // tensor's name), Cancelled.
 Calibration calibrate(const Model& model, const Chunks& chunks, const CalibrateOptions& options, Progress& progress);
@@ -32,7 +32,7 @@ Calibration calibrateInto(const std::filesystem::path& target, bool overwrite, c
                           const CalibrateOptions& options, Progress& progress);
 std::filesystem::path checkpointOf(const std::filesystem::path& target); // where calibrateInto keeps it
 
-// Memory that calibrate allocates, at most, and room that it takes on the disk, both in bytes.
+// Private memory of a program that calibrates, at most, and room that it takes on the disk, both in bytes.
 struct CalibrationNeeds {
     std::uint64_t memory = 0, disk = 0;
 };

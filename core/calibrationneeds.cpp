@@ -42,17 +42,25 @@ CalibrationNeeds calibrationNeeds(const Model& model, const Chunks& chunks, cons
     const Network network = openNetwork(model);
     const Sizes& sizes = network.sizes;
     CalibrationNeeds needs;
-    std::uint64_t sums = 0, results = 0, hessians = 0;
-    for (const BlockTensors& block : network.blocks) {
-        sums = std::max(sums, Collector::bytes(block, options.hessians));
-        results += Collector::resultBytes(block);
-        hessians += options.hessians ? Collector::hessianBytes(block) : 0;
+    const long batch = batchOf(chunks);
+    const std::uint64_t running = networkBytes(network) + decodedBytes(network)
+        + workingBytes(network, chunks.context, batch) + bytesOfFloats(batch * chunks.context * sizes.width);
+    std::uint64_t results = 0, hessians = 0, block = 0;
+    for (const BlockTensors& tensors : network.blocks) {
+        results += Collector::resultBytes(tensors);
+        hessians += options.hessians ? Collector::hessianBytes(tensors) : 0;
+        // What is finished is written from a copy and read again.
+        block = std::max({block, running + Collector::bytes(tensors, options.hessians),
+                          Collector::finishingBytes(tensors, options.hessians), 3 * Collector::resultBytes(tensors)});
     }
-    needs.memory = decodedBytes(network) + workingBytes(network, chunks.context)
-        + bytesOfFloats(batchOf(chunks) * chunks.context * sizes.width) + sums + results;
-    if (options.processOutput)
-        needs.memory += bytesOfFloats(kHeadTokens * (sizes.vocabulary + 2 * sizes.width))
-            + InputSums::bytes(1, sizes.width, options.hessians) + InputSums::resultBytes(1, sizes.width);
+    if (options.processOutput) {
+        const long tokens = std::min(kHeadTokens, batch * chunks.context);
+        results += InputSums::resultBytes(1, sizes.width);
+        block = std::max(block,
+                         logitsBytes(network, tokens) + bytesOfFloats(tokens * sizes.width)
+                             + InputSums::bytes(1, sizes.width, options.hessians) + OutputCounts::bytes());
+    }
+    needs.memory = withReserve(results + std::max(block, 2 * results)); // the same holds of all blocks together
     const std::uint64_t hidden = bytesOfFloats(chunks.count() * chunks.context * sizes.width);
     needs.disk = options.checkpoint.empty() ? hidden + hessians : 2 * hidden + hessians + results;
     return needs;

@@ -52,15 +52,20 @@ Collector::Collector(const BlockTensors* block, bool hessians)
 
 std::uint64_t Collector::bytes(const BlockTensors& block, bool hessians)
 {
-    std::uint64_t all = resultBytes(block), largest = 0;
-    for (const auto& group : groups(block)) {
-        const long cols = group.front()->cols();
-        all += InputSums::bytes(group.front()->matrices(), cols, hessians);
-        all += group.size() * OutputCounts::bytes();
-        largest = std::max(largest, hessians ? bytesOfHessian(cols) : 0);
-    }
+    std::uint64_t all = 0;
+    for (const auto& group : groups(block))
+        all += InputSums::bytes(group.front()->matrices(), group.front()->cols(), hessians)
+            + group.size() * OutputCounts::bytes();
+    return all;
+}
+
+std::uint64_t Collector::finishingBytes(const BlockTensors& block, bool hessians)
+{
     // H takes half of what its sums take, which go as it comes: only the first one comes on top.
-    return all + largest;
+    std::uint64_t largest = 0;
+    for (const auto& group : groups(block))
+        largest = std::max(largest, hessians ? bytesOfHessian(group.front()->cols()) : 0);
+    return bytes(block, hessians) + largest + 2 * resultBytes(block);
 }
 
 std::uint64_t Collector::resultBytes(const BlockTensors& block)

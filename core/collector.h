@@ -21,8 +21,10 @@ public:
     // Of every weight that has been used. Gives the memory of the sums back.
     Calibration finished(Progress& progress);
 
-    // Bytes that it allocates for a block at most, the result included; those of the result without H; those of H.
+    // Bytes that it allocates for a block at most while tokens go through it, and in finished(), those of the result
+    // included; those of the result without H; those of H.
     static std::uint64_t bytes(const BlockTensors& block, bool hessians);
+    static std::uint64_t finishingBytes(const BlockTensors& block, bool hessians);
     static std::uint64_t resultBytes(const BlockTensors& block);
     static std::uint64_t hessianBytes(const BlockTensors& block);
 

@@ -12,23 +12,16 @@ namespace {
 
 constexpr long kBatchTokens = 8192;     // that go through a block at once
 constexpr std::size_t kTile = 64 << 20; // bytes of logits held at once, of each model
+constexpr std::uint64_t kPredictionBytes = sizeof(Prediction) + 2 * sizeof(double); // with its part of a summary
 
 long batchOf(const Chunks& chunks)
 {
-    return std::max(1L, kBatchTokens / chunks.context);
+    return std::clamp(kBatchTokens / chunks.context, 1L, chunks.count());
 }
 
 long tileRows(long vocabulary)
 {
     return std::max(16L, static_cast<long>(kTile / sizeof(float)) / vocabulary);
-}
-
-std::uint64_t bytesOf(const Network& network, long context)
-{
-    const long tokens = std::max(kBatchTokens, context);
-    const long floats
-        = 2 * tokens * network.sizes.width + tileRows(network.sizes.vocabulary) * network.sizes.vocabulary;
-    return static_cast<std::uint64_t>(floats) * sizeof(float) + decodedBytes(network) + workingBytes(network, context);
 }
 
 // A model on its way through some chunks.
@@ -287,9 +280,24 @@ Evaluation evaluate(const Model& model, const LogitFile& reference, const Evalua
     return run.evaluate();
 }
 
-std::uint64_t evaluationBytes(const Model& model, const Model* reference, long context)
+std::uint64_t evaluationBytes(const Model& model, const Model* reference, const Chunks& chunks)
 {
-    return bytesOf(openNetwork(model), context) + (reference ? bytesOf(openNetwork(*reference), context) : 0);
+    const auto bytes = [](long values) { return static_cast<std::uint64_t>(values) * sizeof(float); };
+    const long batch = batchOf(chunks), scored = batch * chunks.scored();
+    std::uint64_t kept = static_cast<std::uint64_t>(chunks.count() * chunks.scored()) * kPredictionBytes;
+    std::uint64_t block = 0, predictions = 0, head = 0; // of a model at a time; of all
+    for (const Model* each : {&model, reference}) {
+        if (!each)
+            continue;
+        const Network network = openNetwork(*each);
+        const long rows = std::min(tileRows(network.sizes.vocabulary), scored);
+        kept += networkBytes(network) + bytes(batch * chunks.context * network.sizes.width);
+        block = std::max(block, decodedBytes(network) + workingBytes(network, chunks.context, batch));
+        head = std::max(head,
+                        logitsBytes(network, rows) + bytes(rows * (network.sizes.width - network.sizes.vocabulary)));
+        predictions += bytes(rows * network.sizes.vocabulary);
+    }
+    return withReserve(kept + std::max(block, predictions + head));
 }
 
 } // namespace quern

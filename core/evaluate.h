@@ -37,7 +37,7 @@ Evaluation evaluate(const Model& model, const Model& reference, const Chunks& ch
 // bits of each, which is what divergences below about 1e-5 then consist of.
 Evaluation evaluate(const Model& model, const LogitFile& reference, const EvaluateOptions& options, Progress& progress);
 
-// Memory that evaluate allocates, at most, in bytes. reference: null if there is none.
-std::uint64_t evaluationBytes(const Model& model, const Model* reference, long context);
+// Private memory of a program that evaluates, at most, in bytes. reference: null if there is none.
+std::uint64_t evaluationBytes(const Model& model, const Model* reference, const Chunks& chunks);
 
 } // namespace quern

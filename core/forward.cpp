@@ -28,8 +28,6 @@ BlockWeights::~BlockWeights() = default;
 
 namespace {
 
-constexpr std::uint64_t kActivations = 256 << 20; // bytes that runBlock works on at once, if a sequence needs no more
-
 nn::Vector vector(const Tensor& tensor)
 {
     nn::Vector values(tensor.cols());
@@ -57,18 +55,7 @@ std::optional<nn::Linear> linearOnUse(const std::optional<LinearTensors>& tensor
     return tensors ? std::optional(nn::linearOnUse(*tensors)) : std::nullopt;
 }
 
-// What a sequence takes within a block, at most, besides its hidden states.
-std::uint64_t activationBytes(const Network& network, long sequence)
-{
-    const Sizes& s = network.sizes;
-    const long heads = s.heads * (s.headSize + s.valueSize) + 2 * s.kvHeads * (s.headSize + s.valueSize);
-    const long feed = 3 * std::max({s.feedForward, s.sharedFeedForward, s.expertFeedForward});
-    const long turns = 2 * static_cast<long>(network.attention.rotation.frequencies.size());
-    const long floats = 3 * s.width + std::max(heads, feed) + 2 * (s.experts + s.expertsUsed) + turns;
-    return static_cast<std::uint64_t>(floats * sequence) * sizeof(float);
-}
-
-// One part of the tokens, whole sequences, on its way through one block.
+// One part of the tokens, whole sequences, on its way through one block. forwardbytes.cpp says what it allocates.
 class Pass {
 public:
     Pass(const Network& network, const DecodedBlock& weights, long sequence, const nn::Run& run)
@@ -211,31 +198,6 @@ private:
 
 } // namespace
 
-std::uint64_t decodedBytes(const Network& network)
-{
-    std::uint64_t most = 0;
-    const auto bytes
-        = [](const LinearTensors& part) { return PackedMatrix::bytes(part.weight.rows(), part.weight.cols()); };
-    for (const BlockTensors& block : network.blocks) {
-        std::uint64_t sum = bytes(block.output);
-        for (const auto* part :
-             {&block.query, &block.key, &block.value, &block.fusedHeads, &block.gate, &block.up, &block.down,
-              &block.router, &block.sharedRouter, &block.sharedGate, &block.sharedUp, &block.sharedDown})
-            sum += *part ? bytes(**part) : 0;
-        most = std::max(most, sum);
-    }
-    return most;
-}
-
-std::uint64_t workingBytes(const Network& network, long sequence)
-{
-    const Sizes& s = network.sizes;
-    const long longest = std::max({s.width, s.heads * s.valueSize, s.feedForward, s.expertFeedForward});
-    const auto scratch = static_cast<std::uint64_t>(threads()) * sizeof(float)
-        * static_cast<std::uint64_t>(std::max(nn::kQueries * sequence, 6 * PackedMatrix::panelRows() * longest));
-    return std::max(activationBytes(network, sequence), kActivations) + scratch;
-}
-
 Matrix embed(const Network& network, std::span<const int> tokens, long sequence)
 {
     assert(sequence > 0 && static_cast<long>(tokens.size()) % sequence == 0);
@@ -295,8 +257,7 @@ void runBlock(const Network& network, const BlockWeights& weights, Matrix& hidde
               const Observer& observer, Progress& progress)
 {
     assert(sequence > 0 && hidden.rows() % sequence == 0 && hidden.cols() == network.sizes.width);
-    const std::uint64_t sequences = std::max<std::uint64_t>(1, kActivations / activationBytes(network, sequence));
-    const long step = sequence * static_cast<long>(sequences);
+    const long step = sequence * sequencesAtOnce(network, sequence);
     const nn::Run run {observer, progress};
     Pass pass(network, *weights, sequence, run);
     for (long first = 0; first < hidden.rows(); first += step) {

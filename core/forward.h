@@ -40,9 +40,17 @@ private:
     std::unique_ptr<const DecodedBlock> m_weights;
 };
 
-// Bytes that decodedBlock allocates, at most, for any block; and what runBlock allocates besides, for these sequences.
+// Bytes that are allocated at most: by openNetwork; by decodedBlock, for any block; by runBlock besides, for so many
+// sequences; by logits, for so many rows, those of its result included.
+std::uint64_t networkBytes(const Network& network);
 std::uint64_t decodedBytes(const Network& network);
-std::uint64_t workingBytes(const Network& network, long sequence);
+std::uint64_t workingBytes(const Network& network, long sequence, long sequences);
+std::uint64_t logitsBytes(const Network& network, long rows);
+long sequencesAtOnce(const Network& network, long sequence); // that runBlock works on, at most
+// Private memory of a program that has so much allocated at once: with the program itself, and with what the C library
+// keeps of freed blocks for later ones, which it does with blocks of up to 32 MiB (0.6 of the rest at most, measured on
+// models of 1 to 7 million weights).
+std::uint64_t withReserve(std::uint64_t allocated);
 
 // tokens x width. tokens: sequences of `sequence` tokens side by side, each from position 0.
 // Throws Error for tokens outside the vocabulary and sequences that are longer than learned positions.

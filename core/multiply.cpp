@@ -236,4 +236,15 @@ PackedMatrix packed(const Tensor& tensor, Progress& progress)
     return result;
 }
 
+std::uint64_t packingBytes(long cols)
+{
+    return static_cast<std::uint64_t>(threads() * kPanel * cols) * sizeof(float);
+}
+
+std::uint64_t multiplyingBytes(long tokens, long cols, bool decodes)
+{
+    const auto copied = static_cast<std::uint64_t>(threads() * std::min(tokens, kTokens) * std::min(cols, kDeep));
+    return copied * sizeof(float) + (decodes ? (kDecodedGroup + 1) * packingBytes(cols) : 0);
+}
+
 } // namespace quern

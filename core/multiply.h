@@ -52,4 +52,9 @@ void multiply(const Eigen::Ref<const Matrix>& x, const Tensor& w, long matrix, M
 
 PackedMatrix packed(const Tensor& tensor, Progress& progress); // decodes it, on all cores
 
+// What all threads together allocate at most, in bytes, besides x, w and y: packed, for so many columns; multiply,
+// where w is decoded on the way or not.
+std::uint64_t packingBytes(long cols);
+std::uint64_t multiplyingBytes(long tokens, long cols, bool decodes);
+
 } // namespace quern

@@ -111,7 +111,7 @@ void printText(const quern::Evaluation& evaluation)
 void announce(const quern::Model& model, const quern::Model* reference, const quern::Chunks& chunks)
 {
     warn({std::to_string(chunks.count()) + " chunks of " + std::to_string(chunks.context) + " tokens, at most "
-          + size(quern::evaluationBytes(model, reference, chunks.context)) + " of memory besides the files"});
+          + size(quern::evaluationBytes(model, reference, chunks)) + " of memory besides the files"});
 }
 
 quern::Evaluation evaluated(const Arguments& arguments, const quern::Model& model, quern::Progress& progress)

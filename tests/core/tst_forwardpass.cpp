@@ -275,7 +275,7 @@ void ForwardPassTest::worksOnPartsOfTheTokens()
     NoProgress progress;
     const long sequence = 5;
     const Matrix few = embed(network, tokensFor(network, 5), sequence);
-    const long sequences = static_cast<long>(workingBytes(network, sequence)) / (3 * 4 << 16) / sequence * 3 / 2;
+    const long sequences = sequencesAtOnce(network, sequence) * 3 / 2;
     Matrix many = few.replicate(sequences, 1);
     const BlockWeights weights = decodedBlock(network, 0, progress);
     Observer observer;
@@ -342,7 +342,10 @@ void ForwardPassTest::boundsItsMemory()
     // Query and output 64 x 64, key and value 32 x 64, three matrices of 64 x 96; rows are filled up.
     const std::uint64_t exact = 4 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 96);
     QVERIFY(decodedBytes(network) >= exact && decodedBytes(network) < 2 * exact);
-    QVERIFY(workingBytes(network, 1 << 20) > workingBytes(network, 64));
+    QVERIFY(workingBytes(network, 1 << 20, 1) > workingBytes(network, 64, 1));
+    const long most = sequencesAtOnce(network, 64);
+    QVERIFY(workingBytes(network, 64, most) > workingBytes(network, 64, most / 2));
+    QCOMPARE(workingBytes(network, 64, 2 * most), workingBytes(network, 64, most));
 }
 
 QTEST_GUILESS_MAIN(ForwardPassTest)

@@ -1,0 +1,118 @@
+#include "core/calibrate.h"
+#include "core/evaluate.h"
+#include "core/forward.h"
+#include "tests/core/forwardrun.h"
+#include "tests/core/tinyfamilies.h"
+#include "tests/core/tinygguf.h"
+
+#include <QTest>
+
+#include <atomic>
+
+#ifdef __SANITIZE_ADDRESS__
+// Of sanitizer/allocator_interface.h, which g++ does not bring.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*took)(const volatile void*, std::size_t),
+                                                         void (*gave)(const volatile void*));
+extern "C" std::size_t __sanitizer_get_allocated_size(const volatile void*);
+#endif
+
+using namespace quern;
+
+namespace {
+
+std::atomic<long> allocated = 0, most = 0; // bytes
+
+#ifdef __SANITIZE_ADDRESS__
+void took(const volatile void*, std::size_t size)
+{
+    const long now = allocated += static_cast<long>(size);
+    long before = most;
+    while (now > before && !most.compare_exchange_weak(before, now)) { }
+}
+
+void gave(const volatile void* at)
+{
+    if (at)
+        allocated -= static_cast<long>(__sanitizer_get_allocated_size(at));
+}
+
+bool watches()
+{
+    static const bool installed = __sanitizer_install_malloc_and_free_hooks(took, gave) != 0;
+    return installed;
+}
+#else
+bool watches()
+{
+    return false;
+}
+#endif
+
+Model modelOf(const std::string& row)
+{
+    for (const tinygguf::Case& c : tinygguf::cases())
+        if (row == c.row)
+            return c.make();
+    tiny::Folder folder;
+    tiny::fill(folder, row);
+    return openModel(folder.written());
+}
+
+} // namespace
+
+// What runs announce against what they allocate. Models are tiny and texts long, so that activations, the part that is
+// hardest to foresee, are most of it.
+class MemoryTest final : public QObject {
+    Q_OBJECT
+
+    NoProgress m_progress;
+
+private slots:
+    void initTestCase()
+    {
+        if (!watches())
+            QSKIP("Allocations are watched by AddressSanitizer, which this build lacks.");
+    }
+    void isAnnounced_data();
+    void isAnnounced();
+};
+
+void MemoryTest::isAnnounced_data()
+{
+    QTest::addColumn<QString>("row");
+    QTest::addColumn<bool>("calibrates");
+    QTest::addColumn<bool>("more"); // H, a reference
+    for (const char* row : {"llama", "phi3", "gpt2", "gemma2", "qwen3moe"})
+        for (const bool calibrates : {false, true})
+            for (const bool more : {false, true})
+                QTest::addRow("%s %s%s", row, calibrates ? "calibrate" : "evaluate", more ? " and more" : "")
+                    << row << calibrates << more;
+}
+
+void MemoryTest::isAnnounced()
+{
+    QFETCH(QString, row);
+    QFETCH(bool, calibrates);
+    QFETCH(bool, more);
+    const Model model = modelOf(row.toStdString());
+    constexpr long kContext = 96, kChunks = 24;
+    const Chunks chunks {kContext, forwardrun::someTokens(kContext * kChunks, openNetwork(model).sizes.vocabulary)};
+    const long before = allocated;
+    most = before;
+    std::uint64_t announced = 0;
+    if (calibrates) {
+        const CalibrateOptions options {.hessians = more};
+        announced = calibrationNeeds(model, chunks, options).memory;
+        const Calibration made = calibrate(model, chunks, options, m_progress);
+    } else {
+        announced = evaluationBytes(model, more ? &model : nullptr, chunks);
+        const Evaluation found
+            = more ? evaluate(model, model, chunks, {}, m_progress) : evaluate(model, chunks, {}, m_progress);
+    }
+    const std::uint64_t used = withReserve(static_cast<std::uint64_t>(most - before));
+    QVERIFY2(announced >= used, qPrintable(QString("%1 of %2").arg(used).arg(announced)));
+    QVERIFY2(announced <= used * 3 / 2, qPrintable(QString("%1 of %2").arg(used).arg(announced)));
+}
+
+QTEST_GUILESS_MAIN(MemoryTest)
+#include "tst_memory.moc"
