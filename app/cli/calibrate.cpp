@@ -1,10 +1,10 @@
 #include "core/calibrate.h"
 
 #include "app/cli/calibrate.h"
+#include "app/cli/chunks.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/error.h"
-#include "core/tokenizer.h"
 
 #include <algorithm>
 #include <chrono>
@@ -23,8 +23,7 @@ constexpr Option kOptions[] {
     {"--overwrite", nullptr, "replace CAL.gguf if it exists"},
 };
 
-constexpr long kLongest = 1 << 24; // tokens of a chunk
-constexpr double kTop = 0.01;      // share of the channels whose energy is shown
+constexpr double kTop = 0.01; // share of the channels whose energy is shown
 
 // What the inputs of one weight are like, over all its experts.
 struct Summary {
@@ -76,9 +75,8 @@ void printTable(const Json& json)
                    significant(t["absmax"].get<double>()), fixed(100 * t["top_percent_energy"].get<double>(), 1) + " %",
                    significant(t["channel_spread"].get<double>())});
     table.print();
-    say("\n" + std::to_string(json["tokens"].get<long>()) + " tokens in " + std::to_string(json["chunks"].get<long>())
-        + " chunks of " + std::to_string(json["context"].get<long>()) + ", " + fixed(json["seconds"].get<double>(), 1)
-        + " s\nwritten to " + json["output"].get<std::string>());
+    say("\n" + chunksText(json["chunks"].get<long>(), json["context"].get<long>()) + ", "
+        + fixed(json["seconds"].get<double>(), 1) + " s\nwritten to " + json["output"].get<std::string>());
 }
 
 // What it will take, before it starts.
@@ -87,12 +85,11 @@ void announce(const quern::Model& model, const quern::Chunks& chunks, quern::Cal
 {
     options.checkpoint = quern::checkpointOf(output);
     const quern::CalibrationNeeds needs = quern::calibrationNeeds(model, chunks, options);
-    std::string line = std::to_string(chunks.count()) + " chunks of " + std::to_string(chunks.context)
-        + " tokens, at most " + size(needs.memory) + " of memory besides the files, and " + size(needs.disk)
-        + " on the disk until it is done";
+    std::string line = chunksText(chunks.count(), chunks.context) + ", at most " + size(needs.memory)
+        + " of memory besides the files, and " + size(needs.disk) + " on the disk until it is done";
     if (std::error_code none; std::filesystem::exists(options.checkpoint / "state", none))
         line += "; what " + options.checkpoint.string() + " holds of the same calibration is taken up";
-    warn({line});
+    note(line);
 }
 
 void run(const Arguments& arguments, quern::Progress& progress)
@@ -136,13 +133,6 @@ void run(const Arguments& arguments, quern::Progress& progress)
 }
 
 } // namespace
-
-quern::Chunks textChunks(const Arguments& arguments, const quern::Model& model, const quern::Progress& progress)
-{
-    return quern::chunksOf(quern::tokenizerOf(model), textAt(arguments.text("--text")),
-                           arguments.number("--ctx", 4, kLongest, 512), arguments.number("--chunks", 1, kLongest, 0),
-                           progress);
-}
 
 std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, const quern::Model& model, bool make,
                                                    quern::Progress& progress)

@@ -2,12 +2,9 @@
 
 #include "app/cli/arguments.h"
 #include "core/calibration.h"
-#include "core/chunks.h"
+#include "core/model.h"
 
 #include <optional>
-
-// The chunks of --text, --ctx and --chunks.
-quern::Chunks textChunks(const Arguments& arguments, const quern::Model& model, const quern::Progress& progress);
 
 // That of --calibration or --imatrix, or one made on the way of --text if `make`; none without. Throws WrongUsage for
 // more than one of them.

@@ -1,6 +1,6 @@
 #include "core/evaluate.h"
 
-#include "app/cli/calibrate.h"
+#include "app/cli/chunks.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/error.h"
@@ -103,15 +103,14 @@ void printText(const quern::Evaluation& evaluation)
                         significant(evaluation.hiddenErrors[i])});
         hidden.print();
     }
-    say("\n" + std::to_string(p.tokens) + " predictions in " + std::to_string(evaluation.chunks) + " chunks of "
-        + std::to_string(evaluation.context) + " tokens");
+    say("\n" + counted(p.tokens, "prediction") + " in " + chunksText(evaluation.chunks, evaluation.context));
 }
 
 // What it will take, before it starts.
 void announce(const quern::Model& model, const quern::Model* reference, const quern::Chunks& chunks)
 {
-    warn({std::to_string(chunks.count()) + " chunks of " + std::to_string(chunks.context) + " tokens, at most "
-          + size(quern::evaluationBytes(model, reference, chunks)) + " of memory besides the files"});
+    note(chunksText(chunks.count(), chunks.context) + ", at most "
+         + size(quern::evaluationBytes(model, reference, chunks)) + " of memory besides the files");
 }
 
 quern::Evaluation evaluated(const Arguments& arguments, const quern::Model& model, quern::Progress& progress)

@@ -88,12 +88,22 @@ std::string size(std::uint64_t bytes)
                      : fixed(value, 2) + ' ' + kUnits[unit] + " (" + grouped(bytes) + " bytes)";
 }
 
+std::string counted(long n, const std::string& thing)
+{
+    return std::to_string(n) + ' ' + thing + (n == 1 ? "" : "s");
+}
+
 std::string dimensions(const std::vector<long>& shape)
 {
     std::string text;
     for (const long n : shape)
         text += (text.empty() ? "" : " x ") + std::to_string(n);
     return text.empty() ? "1" : text;
+}
+
+void note(const std::string& line)
+{
+    std::fprintf(stderr, "quern-cli: %s\n", line.c_str());
 }
 
 void warn(const std::vector<std::string>& warnings)

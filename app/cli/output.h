@@ -27,10 +27,13 @@ private:
 };
 
 std::string fixed(double value, int decimals);
-std::string significant(double value); // 4 digits
-std::string size(std::uint64_t bytes); // "3.94 GiB (4,230,000,128 bytes)"
+std::string significant(double value);                 // 4 digits
+std::string size(std::uint64_t bytes);                 // "3.94 GiB (4,230,000,128 bytes)"
+std::string counted(long n, const std::string& thing); // "1 chunk", "2 chunks"
 std::string dimensions(const std::vector<long>& shape);
 void say(const std::string& line); // to stdout
+
+void note(const std::string& line); // to stderr
 
 // To stderr, a line each.
 void warn(const std::vector<std::string>& warnings);

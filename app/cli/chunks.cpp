@@ -1,0 +1,15 @@
+#include "app/cli/chunks.h"
+
+#include "app/cli/output.h"
+
+quern::Chunks textChunks(const Arguments& arguments, const quern::Model& model, const quern::Progress& progress)
+{
+    return quern::chunksOf(quern::tokenizerOf(model), textAt(arguments.text("--text")),
+                           arguments.number("--ctx", 4, kLongestChunk, 512),
+                           arguments.number("--chunks", 1, kLongestChunk, 0), progress);
+}
+
+std::string chunksText(long chunks, long context)
+{
+    return counted(chunks, "chunk") + " of " + counted(context, "token");
+}

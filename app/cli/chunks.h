@@ -1,0 +1,11 @@
+#pragma once
+
+#include "app/cli/arguments.h"
+#include "core/chunks.h"
+
+constexpr long kLongestChunk = 1 << 24; // tokens
+
+// The chunks of --text, --ctx and --chunks.
+quern::Chunks textChunks(const Arguments& arguments, const quern::Model& model, const quern::Progress& progress);
+
+std::string chunksText(long chunks, long context); // "2 chunks of 512 tokens"
