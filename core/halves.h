@@ -198,7 +198,9 @@ private:
                 bestQ = better ? q : bestQ;
                 least = better ? height : least;
             }
-            const int best = firstOfLeast(least, kCounting);
+            WideIntegers lanes;
+            count(lanes, 0);
+            const int best = firstOfLeast(least, lanes);
             for (std::size_t j = i; j <= i + 1; ++j) {
                 const float scaled = points[j].slope * bestQ[best], twice = 2.0f * bestP[best];
                 const float rounding = kRounding * (scaled + std::abs(twice)) + kSmallest;
@@ -233,7 +235,9 @@ private:
             const Wide height = slope * q - (p + p);
             least = height < least ? height : least;
         }
-        return least[firstOfLeast(least, kCounting)];
+        WideIntegers lanes;
+        count(lanes, 0);
+        return least[firstOfLeast(least, lanes)];
     }
 
     alignas(64) std::array<std::array<float, kPoints>, kHalf> m_halves; // values

@@ -111,7 +111,6 @@ public:
         for (std::size_t e = 0; e < Entries; ++e)
             for (std::size_t k = 0; k < Length; ++k) {
                 m_values[k][e] = static_cast<float>(vectors[e][k]);
-                m_squares[k][e] = m_values[k][e] * m_values[k][e];
             }
     }
 
@@ -120,11 +119,10 @@ public:
         for (std::size_t e = 0; e < Entries; e += kWide) {
             Wide p {}, q {};
             for (std::size_t k = 0; k < Length; ++k) {
-                Wide value, square;
+                Wide value;
                 load(value, m_values[k].data() + e);
-                load(square, m_squares[k].data() + e);
                 p += target.y[k] * value;
-                q += target.w[k] * square;
+                q += target.w[k] * (value * value);
             }
             store(table.p.data() + e, p);
             store(table.q.data() + e, q);
@@ -159,7 +157,7 @@ public:
     std::array<CodeVector<Length>, Entries> vectors;
 
 private:
-    alignas(64) std::array<std::array<float, Entries>, Length> m_values {}, m_squares {};
+    alignas(64) std::array<std::array<float, Entries>, Length> m_values {};
 };
 
 // Encodes by Block::Search, made from a Sample: units and bounds for fitLadder(), and store(block, u, codes).

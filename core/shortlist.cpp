@@ -18,12 +18,13 @@ std::array<int, Scales> bestCodewords(const Moments& moments, const std::array<f
     std::array<WideIntegers, Scales> place {};
     for (Wide& lanes : least)
         fill(lanes, HUGE_VALF);
-    for (std::size_t i = 0; i < moments.p.size(); i += kLanes) {
+    for (std::size_t i = 0; i < moments.p.size(); i += kWide) {
         Wide twice, q;
         load(twice, moments.p.data() + i);
         load(q, moments.q.data() + i);
         twice += twice;
-        const WideIntegers at = kCounting + static_cast<std::int32_t>(i);
+        WideIntegers at;
+        count(at, static_cast<std::int32_t>(i));
         for (std::size_t s = 0; s < Scales; ++s) {
             const Wide height = scale[s] * q - twice;
             const WideIntegers better = height < least[s];
@@ -54,9 +55,9 @@ constexpr std::size_t kSlopes = 4;
 
 // Sums over the units of a group under 16 scales, each with its best codewords.
 struct LadderTrial {
-    Wide scale {}, error {}, p {}, q {};
+    alignas(64) Lanes scale {}, error {}, p {}, q {};
 
-    int best() const { return firstOfLeast(error, kCounting); }
+    std::size_t best() const { return static_cast<std::size_t>(std::ranges::min_element(error) - error.begin()); }
 };
 
 // Adds one part under its best codewords.
@@ -75,11 +76,11 @@ void addPart(const Shortlist& list, const Wide& scale, Wide& sumP, Wide& sumQ)
     sumQ += q;
 }
 
-void addUnit(const Unit& unit, LadderTrial& trial)
+void addUnit(const Unit& unit, const Wide& scale, Wide& sumP, Wide& sumQ)
 {
     if (unit.ways == 1) {
         for (int part = 0; part < unit.parts; ++part)
-            addPart(unit.lists[part], trial.scale, trial.p, trial.q);
+            addPart(unit.lists[part], scale, sumP, sumQ);
         return;
     }
     Wide least, p {}, q {};
@@ -87,23 +88,28 @@ void addUnit(const Unit& unit, LadderTrial& trial)
     for (int way = 0; way < unit.ways; ++way) {
         Wide itsP {}, itsQ {};
         for (int part = 0; part < unit.parts; ++part)
-            addPart(unit.lists[way * unit.parts + part], trial.scale, itsP, itsQ);
-        const Wide height = trial.scale * itsQ - 2.0f * itsP;
+            addPart(unit.lists[way * unit.parts + part], scale, itsP, itsQ);
+        const Wide height = scale * itsQ - 2.0f * itsP;
         const WideIntegers better = height < least;
         p = better ? itsP : p;
         q = better ? itsQ : q;
         least = better ? height : least;
     }
-    trial.p += p;
-    trial.q += q;
+    sumP += p;
+    sumQ += q;
 }
 
 void evaluate(std::span<const Unit> units, LadderTrial& trial)
 {
-    trial.p = trial.q = Wide {};
-    for (const Unit& unit : units)
-        addUnit(unit, trial);
-    trial.error = trial.scale * (trial.scale * trial.q - 2.0f * trial.p);
+    for (std::size_t c = 0; c < kLanes; c += kWide) {
+        Wide scale, p {}, q {};
+        load(scale, &trial.scale[c]);
+        for (const Unit& unit : units)
+            addUnit(unit, scale, p, q);
+        store(&trial.p[c], p);
+        store(&trial.q[c], q);
+        store(&trial.error[c], scale * (scale * q - 2.0f * p));
+    }
 }
 
 // The best scale of a group by itself: among 16 within bounds, then refitted to its codewords.
@@ -112,14 +118,14 @@ float bestScale(std::span<const Unit> units, const ScaleBounds& bounds)
     LadderTrial trial;
     const float ratio = bounds.low > 0.0f ? std::pow(bounds.high / bounds.low, 1.0f / (kLanes - 1)) : 1.0f;
     float scale = bounds.low;
-    for (int c = 0; c < kLanes; ++c) {
-        trial.scale[c] = scale;
+    for (float& s : trial.scale) {
+        s = scale;
         scale *= ratio;
     }
     evaluate(units, trial);
-    for (int c = 0; c < kLanes; ++c)
+    for (std::size_t c = 0; c < kLanes; ++c)
         trial.error[c] = trial.q[c] > 0.0f ? -trial.p[c] * trial.p[c] / trial.q[c] : 0.0f;
-    const int best = trial.best();
+    const std::size_t best = trial.best();
     return trial.q[best] > 0.0f ? std::max(trial.p[best] / trial.q[best], 0.0f) : 0.0f;
 }
 
@@ -156,13 +162,14 @@ private:
         const float step = fit.d / m_sampleUnit * m_ladder.unit;
         LadderTrial trial;
         for (int c = 0; c < kLanes; ++c)
-            trial.scale[c] = step * static_cast<float>(2 * std::min(c, m_ladder.steps - 1) + 1);
+            trial.scale[static_cast<std::size_t>(c)]
+                = step * static_cast<float>(2 * std::min(c, m_ladder.steps - 1) + 1);
         const std::size_t perGroup = m_units.size() / m_groups;
         for (std::size_t g = 0; g < m_groups; ++g) {
             evaluate(m_units.subspan(g * perGroup, perGroup), trial);
-            const int best = trial.best();
+            const std::size_t best = trial.best();
             const auto steps = static_cast<float>(2 * best + 1);
-            fit.s[g] = best;
+            fit.s[g] = static_cast<int>(best);
             error += trial.error[best];
             numerator += steps * trial.p[best];
             denominator += steps * steps * trial.q[best];

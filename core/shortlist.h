@@ -17,7 +17,7 @@ namespace quern {
 // hundreds of codewords touch. A sign that has to be turned takes 2 w |x| m from p, whatever the scale.
 
 // p and q of all codewords; their number is a multiple of kPiece.
-constexpr std::size_t kPiece = 4 * kWide;
+constexpr std::size_t kPiece = 4 * kWidest;
 struct Moments {
     std::span<const float> p, q;
 };
@@ -78,11 +78,15 @@ void forEachBelow(const Moments& moments, const std::array<Point, Count>& points
             load(q, moments.q.data() + i + k * kWide);
             markBelow(p, q, points, below[k]);
         }
-        const WideIntegers any = below[0] | below[1] | below[2] | below[3];
-        std::array<std::uint64_t, kWide / 2> anyPair;
-        std::memcpy(&anyPair, &any, sizeof(any));
-        if ((anyPair[0] | anyPair[1] | anyPair[2] | anyPair[3] | anyPair[4] | anyPair[5] | anyPair[6] | anyPair[7])
-            == 0)
+        WideIntegers any = below[0];
+        for (const WideIntegers& marks : below)
+            any |= marks;
+        std::array<std::uint64_t, kWide / 2> anyPairs;
+        std::memcpy(&anyPairs, &any, sizeof(any));
+        std::uint64_t found = 0;
+        for (const std::uint64_t pair : anyPairs)
+            found |= pair;
+        if (found == 0)
             continue;
         for (std::size_t k = 0; k < kWides; ++k) {
             std::array<std::uint64_t, kWide / 2> pairs;
