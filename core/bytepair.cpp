@@ -4,12 +4,10 @@
 #include "core/error.h"
 #include "core/wordcache.h"
 
-#include <algorithm>
+#include <limits>
 
 namespace quern {
 namespace {
-
-constexpr std::uint32_t kNone = ~std::uint32_t {0};
 
 std::uint64_t pairOf(std::uint32_t left, std::uint32_t right)
 {
@@ -33,85 +31,6 @@ const Split& splitOf(const TokenTable& table)
 
 } // namespace
 
-// The symbols of a word while they merge.
-class BytePairs::Word {
-public:
-    explicit Word(const BytePairs& pairs)
-        : m_pairs(pairs)
-    {
-    }
-
-    // Leaves what the bytes merge to in symbols().
-    void merge(std::string_view bytes)
-    {
-        m_symbols.clear();
-        m_queue.clear();
-        const auto count = static_cast<std::uint32_t>(bytes.size());
-        for (std::uint32_t i = 0; i < count; ++i)
-            m_symbols.push_back(
-                {static_cast<unsigned char>(bytes[i]), i == 0 ? kNone : i - 1, i + 1 == count ? kNone : i + 1});
-        for (std::uint32_t i = 0; i + 1 < count; ++i)
-            consider(i);
-        while (!m_queue.empty()) {
-            std::ranges::pop_heap(m_queue, std::greater());
-            const Candidate best = m_queue.back();
-            m_queue.pop_back();
-            join(best);
-        }
-    }
-
-    template <typename Visit>
-    void each(Visit visit) const
-    {
-        for (std::uint32_t i = 0; i != kNone; i = m_symbols[i].next)
-            visit(m_symbols[i].symbol);
-    }
-
-private:
-    struct Symbol {
-        std::uint32_t symbol; // kNone: merged into the one before
-        std::uint32_t previous, next;
-    };
-    struct Candidate {
-        std::uint64_t order; // rank, then place: the first of equals merges first
-        std::uint64_t pair;
-        bool operator>(const Candidate& other) const { return order > other.order; }
-        std::uint32_t left() const { return static_cast<std::uint32_t>(order); }
-    };
-
-    void consider(std::uint32_t left)
-    {
-        const Symbol& a = m_symbols[left];
-        if (a.next == kNone)
-            return;
-        const std::uint64_t pair = pairOf(a.symbol, m_symbols[a.next].symbol);
-        if (const auto it = m_pairs.m_merges.find(pair); it != m_pairs.m_merges.end()) {
-            m_queue.push_back({pairOf(it->second.rank, left), pair});
-            std::ranges::push_heap(m_queue, std::greater());
-        }
-    }
-
-    void join(const Candidate& candidate)
-    {
-        Symbol& left = m_symbols[candidate.left()];
-        const std::uint32_t next = left.next;
-        if (next == kNone || pairOf(left.symbol, m_symbols[next].symbol) != candidate.pair)
-            return; // one of the two has merged with another meanwhile
-        left.symbol = m_pairs.m_merges.find(candidate.pair)->second.result;
-        left.next = m_symbols[next].next;
-        m_symbols[next].symbol = kNone;
-        if (left.next != kNone)
-            m_symbols[left.next].previous = candidate.left();
-        if (left.previous != kNone)
-            consider(left.previous);
-        consider(candidate.left());
-    }
-
-    const BytePairs& m_pairs;
-    std::vector<Symbol> m_symbols;
-    std::vector<Candidate> m_queue;
-};
-
 BytePairs::BytePairs(const Metadata& metadata, const TokenTable& table)
     : m_table(&table)
     , m_splitter(splitOf(table))
@@ -124,7 +43,7 @@ BytePairs::BytePairs(const Metadata& metadata, const TokenTable& table)
     const auto* merges = array ? std::get_if<std::vector<std::string>>(array) : nullptr;
     if (!merges)
         fail(QUERN_TEXT("core", "The tokenizer has no list of merges (tokenizer.ggml.merges)."));
-    if (merges->size() >= kNone)
+    if (merges->size() > std::numeric_limits<std::uint32_t>::max())
         fail(QUERN_TEXT("core", "The tokenizer has %1 merges, more than can be numbered."), merges->size());
     for (std::size_t i = 0; m_ignoresMerges && i < table.size(); ++i)
         if (const auto bytes = spelledBytes(table.texts[i]))
@@ -160,7 +79,7 @@ void BytePairs::readMerges(const std::vector<std::string>& merges)
         if (!left || !right || right->empty())
             continue; // never met: text consists of bytes
         const std::uint64_t pair = pairOf(symbol(*left), symbol(*right));
-        m_merges.try_emplace(pair, Merge {static_cast<std::uint32_t>(rank), symbol(*left + *right)});
+        m_merges.try_emplace(pair, Merged {static_cast<std::uint32_t>(rank), symbol(*left + *right)});
     }
 }
 
@@ -172,13 +91,19 @@ void BytePairs::write(std::uint32_t symbol, std::vector<int>& tokens) const
         tokens.insert(tokens.end(), it->second.begin(), it->second.end());
 }
 
-void BytePairs::encodeWord(std::string_view word, Word& scratch, std::vector<int>& tokens) const
+void BytePairs::encodeWord(std::string_view word, Merger<std::uint32_t>& merger, std::vector<int>& tokens) const
 {
     if (m_ignoresMerges)
         if (const auto it = m_symbols.find(word); it != m_symbols.end() && m_tokens[it->second] >= 0)
             return tokens.push_back(m_tokens[it->second]);
-    scratch.merge(word);
-    scratch.each([&](std::uint32_t symbol) { write(symbol, tokens); });
+    merger.clear();
+    for (const char byte : word)
+        merger.add(static_cast<unsigned char>(byte));
+    merger.merge([&](std::uint32_t left, std::uint32_t right) -> std::optional<Merged<std::uint32_t>> {
+        const auto it = m_merges.find(pairOf(left, right));
+        return it == m_merges.end() ? std::nullopt : std::optional(it->second);
+    });
+    merger.each([&](std::uint32_t symbol) { write(symbol, tokens); });
 }
 
 void BytePairs::encode(std::string_view text, std::vector<int>& tokens, const Progress& progress) const
@@ -190,20 +115,12 @@ void BytePairs::encode(std::string_view text, std::vector<int>& tokens, const Pr
         text = mended;
         m_splitter.pieces(text, lengths);
     }
-    Word scratch(*this);
+    Merger<std::uint32_t> merger;
     WordCache cache;
-    std::size_t done = 0;
-    constexpr std::size_t kBetweenChecks = 1 << 16;
     for (const std::uint32_t length : lengths) {
-        const std::string_view word = text.substr(0, length);
+        progress.check();
+        cache.write(text.substr(0, length), tokens, [&](std::string_view word) { encodeWord(word, merger, tokens); });
         text.remove_prefix(length);
-        if (!cache.append(word, tokens)) {
-            const std::size_t before = tokens.size();
-            encodeWord(word, scratch, tokens);
-            cache.add(word, std::span(tokens).subspan(before));
-        }
-        if (++done % kBetweenChecks == 0)
-            progress.check();
     }
 }
 

@@ -1,11 +1,10 @@
 #pragma once
 
+#include "core/merger.h"
 #include "core/metadata.h"
 #include "core/progress.h"
 #include "core/splitter.h"
 #include "core/tokentable.h"
-
-#include <array>
 
 namespace quern {
 
@@ -20,11 +19,6 @@ public:
     void encode(std::string_view text, std::vector<int>& tokens, const Progress& progress) const;
 
 private:
-    struct Merge {
-        std::uint32_t rank;
-        std::uint32_t result; // symbol
-    };
-    class Word;
     struct TextHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
@@ -33,7 +27,7 @@ private:
     std::uint32_t symbol(const std::string& bytes);
     void readMerges(const std::vector<std::string>& merges);
     void write(std::uint32_t symbol, std::vector<int>& tokens) const;
-    void encodeWord(std::string_view word, Word& scratch, std::vector<int>& tokens) const;
+    void encodeWord(std::string_view word, Merger<std::uint32_t>& merger, std::vector<int>& tokens) const;
 
     const TokenTable* m_table;
     Splitter m_splitter;
@@ -42,7 +36,7 @@ private:
     std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> m_symbols; // by bytes; single ones first
     std::vector<int> m_tokens;                                                           // of a symbol; -1: no token
     std::unordered_map<std::uint32_t, std::vector<int>> m_parts; // of a symbol that is none: those of its spelling
-    std::unordered_map<std::uint64_t, Merge> m_merges;           // of left and right symbol
+    std::unordered_map<std::uint64_t, Merged<std::uint32_t>> m_merges; // of left and right symbol; in the list's order
 };
 
 } // namespace quern

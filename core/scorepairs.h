@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/merger.h"
 #include "core/progress.h"
 #include "core/tokentable.h"
 
@@ -22,9 +23,7 @@ public:
     static constexpr std::string_view kSpace = "\u2581"; // how vocabularies write a space
 
 private:
-    class Word;
-
-    void encodeWord(std::string_view word, Word& scratch, std::vector<int>& tokens) const;
+    void encodeWord(std::string_view word, Merger<std::string_view>& merger, std::vector<int>& tokens) const;
 
     const TokenTable* m_table;
     std::size_t m_longest = 0; // bytes of a token

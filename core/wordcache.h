@@ -11,16 +11,27 @@ namespace quern {
 // What words of one text have been encoded to. Words are views of that text. Bounded in memory.
 class WordCache {
 public:
-    // Appends what the word was encoded to; false if it is not known.
-    bool append(std::string_view word, std::vector<int>& tokens) const
+    // Appends the tokens of a word. encode(word) appends them where they are not known.
+    template <typename Encode>
+    void write(std::string_view word, std::vector<int>& tokens, Encode encode)
     {
-        const auto it = m_places.find(word);
-        if (it == m_places.end())
-            return false;
-        const auto first = m_tokens.begin() + it->second.first;
-        tokens.insert(tokens.end(), first, first + it->second.count);
-        return true;
+        if (const auto it = m_places.find(word); it != m_places.end()) {
+            const auto first = m_tokens.begin() + it->second.first;
+            tokens.insert(tokens.end(), first, first + it->second.count);
+            return;
+        }
+        const std::size_t before = tokens.size();
+        encode(word);
+        add(word, std::span(tokens).subspan(before));
     }
+
+private:
+    static constexpr std::size_t kMost = 1 << 20;
+    static constexpr std::size_t kLongest = 64; // bytes; longer ones hardly come again
+
+    struct Place {
+        std::uint32_t first, count;
+    };
 
     void add(std::string_view word, std::span<const int> tokens)
     {
@@ -35,13 +46,6 @@ public:
         m_tokens.insert(m_tokens.end(), tokens.begin(), tokens.end());
     }
 
-private:
-    static constexpr std::size_t kMost = 1 << 20;
-    static constexpr std::size_t kLongest = 64; // bytes; longer ones hardly come again
-
-    struct Place {
-        std::uint32_t first, count;
-    };
     std::unordered_map<std::string_view, Place> m_places;
     std::vector<int> m_tokens;
 };
