@@ -4,6 +4,7 @@
 #include "core/parallel.h"
 
 #include <Eigen/Cholesky>
+#include <Eigen/LU>
 
 #include <QTest>
 
@@ -48,7 +49,7 @@ class TestFactor : public QObject {
 private slots:
     void isThatOfTheMatrix_data();
     void isThatOfTheMatrix();
-    void hasFewerErrorsThanTheInverse();
+    void isTheInverseOfGptqsOwn();
     void isTheSameForAnyNumberOfThreads();
     void readsTheLowerTriangleOnly();
     void knowsDeadInputs();
@@ -84,7 +85,7 @@ void TestFactor::isThatOfTheMatrix()
 }
 
 // GPTQ's own way: U with H^-1 = U^T U; then unit = U^-1 with its columns over their diagonal, pivots 1 / U_jj^2.
-void TestFactor::hasFewerErrorsThanTheInverse()
+void TestFactor::isTheInverseOfGptqsOwn()
 {
     const long n = 60;
     const Matrix hessian = secondMoments(n, 200, 4);
