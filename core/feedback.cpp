@@ -2,187 +2,189 @@
 
 #include <algorithm>
 #include <cassert>
-#include <numeric>
 
 namespace quern {
 namespace {
 
-constexpr long kWalk = 128; // columns whose errors reach each other one by one; further ones by a product of matrices
+constexpr long kWalk = WalkMatrix::kWalk;
 
-long blockLength(const BlockFormat& format, long cols)
+// Where the codes of a row lie, column by column.
+struct Row {
+    const BlockFormat& format;
+    std::byte* bytes;
+    long block; // columns in a block
+
+    std::byte* at(long column) const { return bytes + (format.values == 0 ? 0 : column / block * format.bytes); }
+    // Stores x in `column` and returns what it is there.
+    float place(long column, float x) const
+    {
+        format.place(format, at(column), static_cast<int>(column % block), {&x, 1});
+        return x;
+    }
+};
+
+Row rowOf(const BlockFormat& format, std::span<std::byte> blocks, long row, long cols)
 {
-    return format.values == 0 ? cols : format.values;
+    return {format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(cols),
+            format.values == 0 ? cols : format.values};
 }
 
-// Columns that are walked together: whole blocks, or parts of one.
-long walkLength(long block)
-{
-    return block >= kWalk ? (block % kWalk == 0 && block > 2 * kWalk ? kWalk : block) : kWalk / block * block;
-}
-
-// Rows on their way through the columns. Columns are counted in the order of visits.
+// Rows on their way through the columns, which are counted in the order of visits.
 class Walk {
 public:
-    Walk(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
-         std::span<std::byte> blocks)
+    Walk(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit)
         : m_curvature(curvature)
+        , m_feedback(*curvature.feedback)
         , m_format(format)
         , m_fit(fit)
-        , m_blocks(blocks)
-        , m_block(blockLength(format, weights.cols()))
         , m_weights(weights.rows(), weights.cols())
-        , m_errors(weights.rows(), weights.cols())
-        , m_values(static_cast<std::size_t>(m_block))
-        , m_importance(static_cast<std::size_t>(m_block))
-        , m_dead(static_cast<std::size_t>(weights.cols()))
+        , m_errors(Matrix::Zero(weights.rows(), weights.cols()))
     {
         for (long s = 0; s < weights.cols(); ++s)
-            m_weights.col(s) = weights.col(curvature.order[static_cast<std::size_t>(s)]);
-        for (const long dead : curvature.factor.dead)
-            m_dead[static_cast<std::size_t>(dead)] = true;
+            m_weights.col(s) = weights.col(column(s));
     }
 
-    void run()
+    void run(const Matrix& weights, std::span<std::byte> blocks)
     {
-        const long cols = m_weights.cols(), length = walkLength(m_block);
-        for (long first = 0; first < cols; first += length) {
-            const long n = std::min(length, cols - first);
-            m_targets = m_weights.middleCols(first, n);
+        const long cols = m_weights.cols();
+        for (long first = 0; first < cols; first += kWalk) {
+            const long n = std::min(kWalk, cols - first);
+            m_targets = Matrix::Zero(m_weights.rows(), n);
             if (first > 0)
-                m_targets.noalias() += m_errors.leftCols(first) * m_curvature.factor.unit.block(0, first, first, n);
-            for (long row = 0; row < m_weights.rows(); ++row)
-                walk(row, first, n);
+                m_feedback.unit.multiply(m_errors, first, first, m_targets);
+            m_targets += m_weights.middleCols(first, n);
+            for (long row = 0; row < m_weights.rows(); ++row) {
+                const Row to = rowOf(m_format, blocks, row, cols);
+                if (m_format.values == 0 && first == 0)
+                    fit(to, 0, weights.row(row).data(), cols);
+                walk(row, first, to);
+            }
         }
     }
 
 private:
-    std::byte* block(long row, long column) const
-    {
-        const std::size_t offset = static_cast<std::size_t>(row) * m_format.rowBytes(m_weights.cols())
-            + static_cast<std::size_t>(m_format.values == 0 ? 0 : column / m_block * m_format.bytes);
-        return m_blocks.data() + offset;
-    }
+    long column(long visit) const { return m_feedback.order[static_cast<std::size_t>(visit)]; }
 
-    // Fits the parameters of the block that visit `at` begins: to what its weights are to be by now, or, of a row, to
-    // the weights themselves.
-    void fit(long row, long at, const float* targets)
+    // Chooses the parameters of the block that begins at `start`. values: of its n columns.
+    void fit(const Row& to, long start, const float* values, long n)
     {
-        const long* order = m_curvature.order.data() + at;
-        const long start = order[0] / m_block * m_block;
-        for (long i = 0; i < m_block; ++i) {
-            m_values[static_cast<std::size_t>(order[i] - start)] = targets[i];
-            m_importance[static_cast<std::size_t>(i)] = m_curvature.importance[static_cast<std::size_t>(start + i)];
-        }
         Fit fit = m_fit;
-        fit.importance = m_importance;
-        m_format.encode(m_format, m_values, fit, block(row, order[0]));
+        fit.importance = std::span(m_curvature.diagonal).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(n));
+        m_format.encode(m_format, {values, static_cast<std::size_t>(n)}, fit, to.at(start));
     }
 
-    void walk(long row, long first, long n)
+    // To what the targets, of the block whose first visit is `visit`, are by now.
+    void fitToTargets(const Row& to, long visit, const float* targets)
     {
-        const Matrix& unit = m_curvature.factor.unit;
+        const long start = column(visit) / to.block * to.block;
+        std::array<float, kWalk> values;
+        for (long i = 0; i < to.block; ++i)
+            values[static_cast<std::size_t>(column(visit + i) - start)] = targets[i];
+        fit(to, start, values.data(), to.block);
+    }
+
+    void walk(long row, long first, const Row& to)
+    {
         auto targets = m_targets.row(row);
+        const long n = targets.size();
         for (long s = 0; s < n; ++s) {
-            const long at = first + s, column = m_curvature.order[static_cast<std::size_t>(at)];
-            if (at % m_block == 0)
-                fit(row, at, m_format.values == 0 ? m_weights.row(row).data() : targets.data() + s);
-            const bool dead = m_dead[static_cast<std::size_t>(at)];
-            float value = dead ? 0.0f : targets[s];
-            m_format.place(m_format, block(row, column), static_cast<int>(column % m_block), {&value, 1});
-            const float error = dead ? 0.0f : m_weights(row, at) - value;
-            m_errors(row, at) = error;
-            targets.segment(s + 1, n - s - 1) += error * unit.row(at).segment(at + 1, n - s - 1);
+            const long visit = first + s;
+            if (m_format.values != 0 && visit % to.block == 0)
+                fitToTargets(to, visit, targets.data() + s);
+            const bool dead = m_feedback.dead[static_cast<std::size_t>(visit)];
+            const float value = to.place(column(visit), dead ? 0.0F : targets[s]);
+            if (dead)
+                continue;
+            const float error = m_weights(row, visit) - value;
+            m_errors(row, visit) = error;
+            const long rest = n - s - 1;
+            targets.tail(rest) += error * m_feedback.unit.near.row(visit).segment(s + 1, rest);
         }
     }
 
     const Curvature& m_curvature;
+    const Feedback& m_feedback;
     const BlockFormat& m_format;
     Fit m_fit;
-    std::span<std::byte> m_blocks;
-    long m_block;
-    Matrix m_weights, m_errors, m_targets;     // targets: of the columns that are walked now
-    std::vector<float> m_values, m_importance; // of the block that is fitted now, in its own order
-    std::vector<bool> m_dead;
+    Matrix m_weights, m_errors; // in the order of visits
+    Matrix m_targets;           // of the columns that are walked now
 };
 
-} // namespace
-
-std::vector<long> visits(std::span<const float> importance, const BlockFormat& format, Ordering ordering)
+Matrix errorsOf(const Matrix& weights, const BlockFormat& format, std::span<const std::byte> blocks)
 {
-    std::vector<long> order(importance.size());
-    std::iota(order.begin(), order.end(), 0L);
-    if (ordering == Ordering::Natural)
-        return order;
-    const long block = blockLength(format, static_cast<long>(order.size()));
-    const auto weight = [&](long column) { return importance[static_cast<std::size_t>(column)]; };
-    std::vector<float> largest(order.size() / static_cast<std::size_t>(block));
-    for (const long column : order) {
-        float& of = largest[static_cast<std::size_t>(column / block)];
-        of = std::max(of, weight(column));
-    }
-    std::ranges::stable_sort(order, [&](long a, long b) {
-        const float first = largest[static_cast<std::size_t>(a / block)],
-                    second = largest[static_cast<std::size_t>(b / block)];
-        if (a / block != b / block)
-            return first != second ? first > second : a / block < b / block;
-        return weight(a) > weight(b);
-    });
-    return order;
+    Matrix errors(weights.rows(), weights.cols());
+    for (long row = 0; row < weights.rows(); ++row)
+        format.decode(format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(weights.cols()),
+                      {errors.row(row).data(), static_cast<std::size_t>(weights.cols())});
+    return weights - errors;
 }
+
+// One row's columns from `first`: true if one has moved. slopes: e H of these columns, kept up to date.
+bool descendRow(const Curvature& curvature, const Row& to, long first, const float* weights, float* errors,
+                Eigen::Ref<Eigen::RowVectorXf> slopes)
+{
+    bool moved = false;
+    for (long s = 0; s < slopes.size(); ++s) {
+        const long column = first + s;
+        const float curve = curvature.diagonal[static_cast<std::size_t>(column)];
+        if (!(curve > 0))
+            continue;
+        const float now = weights[column] - errors[column], best = now + slopes[s] / curve;
+        const float value = to.place(column, best);
+        if (std::abs(value - best) >= std::abs(now - best)) { // no nearer: as it was
+            to.place(column, now);
+            continue;
+        }
+        moved = true;
+        errors[column] = weights[column] - value;
+        slopes -= (value - now) * curvature.moments.near.row(column).head(slopes.size());
+    }
+    return moved;
+}
+
+} // namespace
 
 void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
                         std::span<std::byte> blocks)
 {
-    assert(format.place && format.group == 1 && format.fits(weights.cols()));
-    Walk(weights, curvature, format, fit, blocks).run();
+    assert(curvature.feedback && format.place && format.group == 1 && format.fits(weights.cols()));
+    assert(format.values == 0 || kWalk % format.values == 0);
+    Walk(weights, curvature, format, fit).run(weights, blocks);
 }
 
 void descend(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes,
              std::span<std::byte> blocks)
 {
-    const Matrix& hessian = *curvature.hessian;
-    const long cols = weights.cols(), block = blockLength(format, cols);
-    const std::size_t rowBytes = format.rowBytes(cols);
-    Matrix errors(weights.rows(), cols), slopes;
-    for (long row = 0; row < weights.rows(); ++row) {
-        auto decoded = errors.row(row);
-        format.decode(format, blocks.data() + static_cast<std::size_t>(row) * rowBytes,
-                      {decoded.data(), static_cast<std::size_t>(cols)});
-        decoded = weights.row(row) - decoded;
-    }
+    const long cols = weights.cols();
+    Matrix errors = errorsOf(weights, format, blocks);
     bool moved = true;
     for (int pass = 0; pass < passes && moved; ++pass) {
         moved = false;
         for (long first = 0; first < cols; first += kWalk) {
-            const long n = std::min(kWalk, cols - first);
-            slopes.noalias() = errors * hessian.middleCols(first, n);
+            Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
+            curvature.moments.multiply(errors, first, cols, slopes);
             for (long row = 0; row < weights.rows(); ++row)
-                for (long s = 0; s < n; ++s) {
-                    const long column = first + s;
-                    const float curve = hessian(column, column);
-                    if (curve <= 0)
-                        continue;
-                    const float now = weights(row, column) - errors(row, column), best = now + slopes(row, s) / curve;
-                    std::byte* at = blocks.data() + static_cast<std::size_t>(row) * rowBytes
-                        + static_cast<std::size_t>(format.values == 0 ? 0 : column / block * format.bytes);
-                    float value = best;
-                    format.place(format, at, static_cast<int>(column % block), {&value, 1});
-                    if (std::abs(value - best) >= std::abs(now - best)) { // no nearer: as it was
-                        value = now;
-                        format.place(format, at, static_cast<int>(column % block), {&value, 1});
-                        continue;
-                    }
-                    moved = true;
-                    errors(row, column) = weights(row, column) - value;
-                    slopes.row(row) -= (value - now) * hessian.row(column).segment(first, n);
-                }
+                moved |= descendRow(curvature, rowOf(format, blocks, row, cols), first, weights.row(row).data(),
+                                    errors.row(row).data(), slopes.row(row));
         }
     }
 }
 
-Eigen::VectorXd costs(const Matrix& errors, const Matrix& hessian)
+std::vector<double> costs(const Matrix& weights, const Curvature& curvature, const BlockFormat& format,
+                          std::span<const std::byte> blocks)
 {
-    return (errors * hessian).cwiseProduct(errors).cast<double>().rowwise().sum();
+    const long cols = weights.cols();
+    const Matrix errors = errorsOf(weights, format, blocks);
+    std::vector<double> total(static_cast<std::size_t>(weights.rows()));
+    for (long first = 0; first < cols; first += kWalk) {
+        Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
+        curvature.moments.multiply(errors, first, cols, slopes);
+        for (long row = 0; row < weights.rows(); ++row)
+            total[static_cast<std::size_t>(row)] += slopes.row(row)
+                                                        .cast<double>()
+                                                        .dot(errors.row(row).segment(first, slopes.cols()).cast<double>());
+    }
+    return total;
 }
 
 } // namespace quern
