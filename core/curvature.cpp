@@ -1,31 +1,44 @@
 #include "core/curvature.h"
 
+#include "core/parallel.h"
+
 #include <algorithm>
 #include <cassert>
 #include <numeric>
+#include <tuple>
 
 namespace quern {
 
+namespace {
+
+// The largest of each `size` numbers.
+std::vector<float> largestOf(std::span<const float> numbers, std::size_t size)
+{
+    std::vector<float> largest;
+    for (std::size_t i = 0; i < numbers.size(); i += size)
+        largest.push_back(std::ranges::max(numbers.subspan(i, size)));
+    return largest;
+}
+
+} // namespace
+
 std::vector<long> visits(std::span<const float> diagonal, const BlockFormat& format, Ordering ordering)
 {
-    std::vector<long> order(diagonal.size());
+    const std::size_t n = diagonal.size();
+    std::vector<long> order(n);
     std::iota(order.begin(), order.end(), 0L);
-    if (ordering == Ordering::Natural || order.empty())
+    if (ordering == Ordering::Natural)
         return order;
-    const long block = format.values == 0 ? static_cast<long>(order.size()) : format.values;
-    const auto weight = [&](long column) { return diagonal[static_cast<std::size_t>(column)]; };
-    std::vector<float> largest(order.size() / static_cast<std::size_t>(block));
-    for (const long column : order) {
-        float& of = largest[static_cast<std::size_t>(column / block)];
-        of = std::max(of, weight(column));
-    }
-    std::ranges::stable_sort(order, [&](long a, long b) {
-        const long blockA = a / block, blockB = b / block;
-        if (blockA == blockB)
-            return weight(a) > weight(b);
-        const float first = largest[static_cast<std::size_t>(blockA)], second = largest[static_cast<std::size_t>(blockB)];
-        return first != second ? first > second : blockA < blockB;
-    });
+    const bool apart = format.values == 0 || ordering == Ordering::Columns;
+    const auto block = apart ? n : static_cast<std::size_t>(format.values);
+    const auto code = static_cast<std::size_t>(format.group);
+    const std::vector<float> ofBlock = largestOf(diagonal, block), ofCode = largestOf(diagonal, code);
+    // Larger first; equal ones in their own order.
+    const auto key = [&](long column) {
+        const auto c = static_cast<std::size_t>(column);
+        return std::tuple(-ofBlock[c / block], c / block, -ofCode[c / code], c);
+    };
+    std::ranges::sort(order, {}, key);
     return order;
 }
 
@@ -63,6 +76,7 @@ std::shared_ptr<const Feedback> feedbackOf(const Matrix& h, std::span<const floa
                                            const CurvatureNeeds& needs, Progress& progress)
 {
     Feedback result;
+    result.ordering = needs.ordering;
     result.order = visits(diagonal, format, needs.ordering);
     const long n = h.rows();
     Matrix ordered(n, n);
@@ -76,9 +90,6 @@ std::shared_ptr<const Feedback> feedbackOf(const Matrix& h, std::span<const floa
     ordered.resize(0, 0);
     result.unit = WalkMatrix(found->unit, progress);
     result.damping = found->damping;
-    result.dead.resize(static_cast<std::size_t>(n));
-    for (const long dead : found->dead)
-        result.dead[static_cast<std::size_t>(dead)] = true;
     return std::make_shared<const Feedback>(std::move(result));
 }
 

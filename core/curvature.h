@@ -7,14 +7,16 @@
 
 #include <memory>
 
-// What the errors of a matrix cost, tr(E H Eᵀ), H = E[x xᵀ] of its inputs, made ready for methods that walk its columns.
+// What the errors of a matrix cost, tr(E H Eᵀ), H = E[x xᵀ] of its inputs, made ready for methods that walk its
+// columns.
 namespace quern {
 
-// In which order columns are walked. Blocks of a format stay together, since their parameters are fitted when the first
-// of their columns is reached.
+// In which order columns are walked. Blocks of a format stay together where their parameters are fitted when the first
+// of their columns is reached. Columns that share a code always do, in their own order.
 enum class Ordering {
     Natural,
-    Largest, // blocks by their largest E[x_j²], and columns within a block by theirs, the largest first
+    Largest, // blocks, and the codes within a block, by their largest E[x_j²], the largest first
+    Columns, // codes by their largest E[x_j²], wherever they are; parameters are fitted to the weights before
 };
 std::vector<long> visits(std::span<const float> diagonal, const BlockFormat& format, Ordering ordering);
 
@@ -35,15 +37,15 @@ struct WalkMatrix {
 
 // What GPTQ needs: the factor of H whose columns and rows are in the order of visits.
 struct Feedback {
+    Ordering ordering = Ordering::Natural;
     std::vector<long> order; // the column that comes s-th
     WalkMatrix unit;         // Ū
-    std::vector<bool> dead;  // in the order of visits
     double damping = 0;      // what it took; see Factor
 };
 
 struct Curvature {
-    std::vector<float> diagonal; // E[x_j²]
-    WalkMatrix moments;          // H; empty if not asked for
+    std::vector<float> diagonal;              // E[x_j²]
+    WalkMatrix moments;                       // H; empty if not asked for
     std::shared_ptr<const Feedback> feedback; // null if not asked for, or if H cannot be factored
 };
 

@@ -1,25 +1,34 @@
 #include "core/feedback.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <cmath>
 
 namespace quern {
 namespace {
 
 constexpr long kWalk = WalkMatrix::kWalk;
+constexpr std::size_t kLargestCode = 8; // weights that share one
 
-// Where the codes of a row lie, column by column.
+// to += factor * from
+void add(float factor, const float* from, float* to, long n)
+{
+    for (long i = 0; i < n; ++i)
+        to[i] += factor * from[i];
+}
+
+// Where the blocks of a row lie.
 struct Row {
     const BlockFormat& format;
     std::byte* bytes;
     long block; // columns in a block
 
     std::byte* at(long column) const { return bytes + (format.values == 0 ? 0 : column / block * format.bytes); }
-    // Stores x in `column` and returns what it is there.
-    float place(long column, float x) const
+    // Stores the values of the code that begins at `column`; they become what they are there.
+    void place(long column, std::span<float> x) const
     {
-        format.place(format, at(column), static_cast<int>(column % block), {&x, 1});
-        return x;
+        format.place(format, at(column), static_cast<int>(column % block), x);
     }
 };
 
@@ -32,73 +41,107 @@ Row rowOf(const BlockFormat& format, std::span<std::byte> blocks, long row, long
 // Rows on their way through the columns, which are counted in the order of visits.
 class Walk {
 public:
-    Walk(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit)
+    Walk(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
+         std::span<std::byte> blocks)
         : m_curvature(curvature)
         , m_feedback(*curvature.feedback)
         , m_format(format)
         , m_fit(fit)
+        , m_blocks(blocks)
         , m_weights(weights.rows(), weights.cols())
-        , m_errors(Matrix::Zero(weights.rows(), weights.cols()))
+        , m_errors(weights.rows(), weights.cols())
     {
-        for (long s = 0; s < weights.cols(); ++s)
-            m_weights.col(s) = weights.col(column(s));
+        for (long row = 0; row < weights.rows(); ++row)
+            for (long s = 0; s < weights.cols(); ++s)
+                m_weights(row, s) = weights(row, column(s));
+        if (fitsBefore())
+            fitRows(weights);
     }
 
-    void run(const Matrix& weights, std::span<std::byte> blocks)
+    void run()
     {
         const long cols = m_weights.cols();
-        for (long first = 0; first < cols; first += kWalk) {
-            const long n = std::min(kWalk, cols - first);
-            m_targets = Matrix::Zero(m_weights.rows(), n);
-            if (first > 0)
-                m_feedback.unit.multiply(m_errors, first, first, m_targets);
-            m_targets += m_weights.middleCols(first, n);
-            for (long row = 0; row < m_weights.rows(); ++row) {
-                const Row to = rowOf(m_format, blocks, row, cols);
-                if (m_format.values == 0 && first == 0)
-                    fit(to, 0, weights.row(row).data(), cols);
-                walk(row, first, to);
+        const long step = fitsBefore() ? kWalk : m_format.values;
+        for (m_first = 0; m_first < cols; m_first += kWalk) {
+            m_targets.resize(m_weights.rows(), std::min(kWalk, cols - m_first));
+            m_targets.setZero();
+            m_feedback.unit.multiply(m_errors, m_first, m_first, m_targets);
+            m_targets += m_weights.middleCols(m_first, m_targets.cols());
+            for (long s = 0; s < m_targets.cols(); s += step) {
+                const long n = std::min(step, m_targets.cols() - s);
+                if (!fitsBefore())
+                    fitBlocks(s);
+                for (long row = 0; row < m_weights.rows(); ++row)
+                    walk(row, s, n);
             }
         }
     }
 
 private:
     long column(long visit) const { return m_feedback.order[static_cast<std::size_t>(visit)]; }
+    bool fitsBefore() const { return m_format.values == 0 || m_feedback.ordering == Ordering::Columns; }
+    Row rowAt(long row) { return rowOf(m_format, m_blocks, row, m_weights.cols()); }
 
-    // Chooses the parameters of the block that begins at `start`. values: of its n columns.
-    void fit(const Row& to, long start, const float* values, long n)
+    void fitRows(const Matrix& weights)
     {
         Fit fit = m_fit;
-        fit.importance = std::span(m_curvature.diagonal).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(n));
-        m_format.encode(m_format, {values, static_cast<std::size_t>(n)}, fit, to.at(start));
+        fit.importance = m_curvature.diagonal;
+        for (long row = 0; row < weights.rows(); ++row)
+            m_format.encode(m_format, {weights.row(row).data(), static_cast<std::size_t>(weights.cols())}, fit,
+                            rowAt(row).bytes);
     }
 
-    // To what the targets, of the block whose first visit is `visit`, are by now.
-    void fitToTargets(const Row& to, long visit, const float* targets)
+    // The parameters of the block whose first visit is m_first + s, of all rows: encoders take many blocks at once.
+    void fitBlocks(long s)
     {
-        const long start = column(visit) / to.block * to.block;
-        std::array<float, kWalk> values;
-        for (long i = 0; i < to.block; ++i)
-            values[static_cast<std::size_t>(column(visit + i) - start)] = targets[i];
-        fit(to, start, values.data(), to.block);
+        const long n = m_format.values, rows = m_weights.rows(), start = column(m_first + s) / n * n;
+        const auto bytes = static_cast<std::size_t>(m_format.bytes);
+        m_values.resize(static_cast<std::size_t>(rows * n));
+        m_importance.resize(m_values.size());
+        m_fitted.resize(static_cast<std::size_t>(rows) * bytes);
+        for (long row = 0; row < rows; ++row) {
+            for (long i = 0; i < n; ++i)
+                m_values[static_cast<std::size_t>(row * n + column(m_first + s + i) - start)] = m_targets(row, s + i);
+            std::copy_n(m_curvature.diagonal.begin() + start, n, m_importance.begin() + row * n);
+        }
+        Fit fit = m_fit;
+        fit.importance = m_importance;
+        m_format.encode(m_format, m_values, fit, m_fitted.data());
+        for (long row = 0; row < rows; ++row)
+            std::copy_n(m_fitted.data() + static_cast<std::size_t>(row) * bytes, bytes, rowAt(row).at(start));
     }
 
-    void walk(long row, long first, const Row& to)
+    // The columns [s, s + n) of those at m_targets.
+    void walk(long row, long s, long n)
     {
-        auto targets = m_targets.row(row);
-        const long n = targets.size();
-        for (long s = 0; s < n; ++s) {
-            const long visit = first + s;
-            if (m_format.values != 0 && visit % to.block == 0)
-                fitToTargets(to, visit, targets.data() + s);
-            const bool dead = m_feedback.dead[static_cast<std::size_t>(visit)];
-            const float value = to.place(column(visit), dead ? 0.0F : targets[s]);
-            if (dead)
-                continue;
-            const float error = m_weights(row, visit) - value;
-            m_errors(row, visit) = error;
-            const long rest = n - s - 1;
-            targets.tail(rest) += error * m_feedback.unit.near.row(visit).segment(s + 1, rest);
+        const Row to = rowAt(row);
+        float* targets = m_targets.row(row).data();
+        const long end = m_targets.cols(), group = m_format.group;
+        std::array<float, kLargestCode> x;
+        for (long last = s + n; s < last; s += group) {
+            const long visit = m_first + s;
+            const float* weights = m_weights.row(row).data() + visit;
+            wanted(weights, targets, s, x.data());
+            to.place(column(visit), {x.data(), static_cast<std::size_t>(group)});
+            for (long i = 0; i < group; ++i) {
+                const float error = weights[i] - x[static_cast<std::size_t>(i)];
+                m_errors(row, visit + i) = error;
+                const long next = s + group;
+                add(error, m_feedback.unit.near.row(visit + i).data() + next, targets + next, end - next);
+            }
+        }
+    }
+
+    // What the weights of the code at column s are to become. Targets hold w + (errors so far) Ū; that errors of the
+    // code meet each other is undone by its diagonal block: x - w solves (x - w) Ū = target - w.
+    void wanted(const float* weights, const float* targets, long s, float* x) const
+    {
+        const long group = m_format.group;
+        for (long j = 0; j < group; ++j) {
+            float change = targets[s + j] - weights[j];
+            for (long i = 0; i < j; ++i)
+                change -= (x[i] - weights[i]) * m_feedback.unit.near(m_first + s + i, s + j);
+            x[j] = weights[j] + change;
         }
     }
 
@@ -106,8 +149,12 @@ private:
     const Feedback& m_feedback;
     const BlockFormat& m_format;
     Fit m_fit;
-    Matrix m_weights, m_errors; // in the order of visits
-    Matrix m_targets;           // of the columns that are walked now
+    std::span<std::byte> m_blocks;
+    Matrix m_weights, m_errors; // in the order of visits; errors as far as the walk has come
+    long m_first = 0;
+    Matrix m_targets; // of the columns that are walked now, from m_first on
+    std::vector<float> m_values, m_importance;
+    std::vector<std::byte> m_fitted;
 };
 
 Matrix errorsOf(const Matrix& weights, const BlockFormat& format, std::span<const std::byte> blocks)
@@ -119,25 +166,27 @@ Matrix errorsOf(const Matrix& weights, const BlockFormat& format, std::span<cons
     return weights - errors;
 }
 
-// One row's columns from `first`: true if one has moved. slopes: e H of these columns, kept up to date.
-bool descendRow(const Curvature& curvature, const Row& to, long first, const float* weights, float* errors,
-                Eigen::Ref<Eigen::RowVectorXf> slopes)
+// One row's n columns from `first`: true if one has moved. slopes: e H of these columns, kept up to date.
+bool descendRow(const Curvature& curvature, const Row& to, long first, long n, const float* weights, float* errors,
+                float* slopes)
 {
     bool moved = false;
-    for (long s = 0; s < slopes.size(); ++s) {
+    for (long s = 0; s < n; ++s) {
         const long column = first + s;
         const float curve = curvature.diagonal[static_cast<std::size_t>(column)];
         if (!(curve > 0))
             continue;
         const float now = weights[column] - errors[column], best = now + slopes[s] / curve;
-        const float value = to.place(column, best);
-        if (std::abs(value - best) >= std::abs(now - best)) { // no nearer: as it was
-            to.place(column, now);
+        float value = best;
+        to.place(column, {&value, 1});
+        if (!(std::abs(value - best) < std::abs(now - best))) { // no nearer: as it was
+            value = now;
+            to.place(column, {&value, 1});
             continue;
         }
         moved = true;
         errors[column] = weights[column] - value;
-        slopes -= (value - now) * curvature.moments.near.row(column).head(slopes.size());
+        add(now - value, curvature.moments.near.row(column).data(), slopes, n);
     }
     return moved;
 }
@@ -147,14 +196,16 @@ bool descendRow(const Curvature& curvature, const Row& to, long first, const flo
 void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
                         std::span<std::byte> blocks)
 {
-    assert(curvature.feedback && format.place && format.group == 1 && format.fits(weights.cols()));
+    assert(curvature.feedback && format.place && format.fits(weights.cols()));
     assert(format.values == 0 || kWalk % format.values == 0);
-    Walk(weights, curvature, format, fit).run(weights, blocks);
+    assert(static_cast<std::size_t>(format.group) <= kLargestCode && kWalk % format.group == 0);
+    Walk(weights, curvature, format, fit, blocks).run();
 }
 
 void descend(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes,
              std::span<std::byte> blocks)
 {
+    assert(format.group == 1 && format.place);
     const long cols = weights.cols();
     Matrix errors = errorsOf(weights, format, blocks);
     bool moved = true;
@@ -164,8 +215,8 @@ void descend(const Matrix& weights, const Curvature& curvature, const BlockForma
             Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
             curvature.moments.multiply(errors, first, cols, slopes);
             for (long row = 0; row < weights.rows(); ++row)
-                moved |= descendRow(curvature, rowOf(format, blocks, row, cols), first, weights.row(row).data(),
-                                    errors.row(row).data(), slopes.row(row));
+                moved |= descendRow(curvature, rowOf(format, blocks, row, cols), first, slopes.cols(),
+                                    weights.row(row).data(), errors.row(row).data(), slopes.row(row).data());
         }
     }
 }
@@ -180,9 +231,8 @@ std::vector<double> costs(const Matrix& weights, const Curvature& curvature, con
         Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
         curvature.moments.multiply(errors, first, cols, slopes);
         for (long row = 0; row < weights.rows(); ++row)
-            total[static_cast<std::size_t>(row)] += slopes.row(row)
-                                                        .cast<double>()
-                                                        .dot(errors.row(row).segment(first, slopes.cols()).cast<double>());
+            for (long s = 0; s < slopes.cols(); ++s)
+                total[static_cast<std::size_t>(row)] += double {slopes(row, s)} * double {errors(row, first + s)};
     }
     return total;
 }

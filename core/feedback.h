@@ -5,18 +5,21 @@
 // How the solvers choose codes. Rows do not depend on each other: a row's codes are the same in any slab.
 namespace quern {
 
-// GPTQ on the grid of any format whose codes stand for one weight (Frantar et al. 2022, algorithm 1; here with the factor
-// of H itself, see Factor): walks the columns, and what rounding one costs is made up for by those that follow. A block's
-// parameters are fitted, under `diagonal` as importance, when the first of its columns is reached, to what its columns
-// are to be by then; those of Scope::Row and Scope::Tensor to the weights themselves. Columns whose inputs are always 0
-// become 0. weights: rows x n, all finite. low, high: see Fit. blocks: rows of format.rowBytes(n), filled.
-// curvature: with feedback.
+// GPTQ on the grids of any format (Frantar et al. 2022, algorithm 1; here with the factor of H itself, see Factor):
+// walks the columns, and what rounding one costs is made up for by those that follow. Where several weights share a
+// code, they are walked together: the diagonal blocks of the factor then are as large as a code (Tseng et al. 2024,
+// QuIP#, section 4.1). A block's parameters are fitted, with the diagonal of H as importance, when the first of its
+// columns is reached, to what its columns are to be by then; those of Scope::Row and Scope::Tensor to the weights
+// themselves. Weights whose input was always 0 are rounded, and neither pass anything on nor take anything, since it
+// may not stay 0 on other texts. weights: rows x n, all finite. fit: range and effort. blocks: rows of
+// format.rowBytes(n), filled. curvature: with feedback.
 void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
                         std::span<std::byte> blocks);
 
-// Coordinate descent (QuantEase, Behdin et al. 2023; CDQuant, Nair and Suggala 2024): goes through the columns and moves
-// each weight to the point of its block's grid that is best for what the others are now; at most `passes` times.
-// Parameters stay. The cost of no row rises. blocks: as they are, and as they become. curvature: with moments.
+// Coordinate descent (QuantEase, Behdin et al. 2023; CDQuant, Nair and Suggala 2024): goes through the columns and
+// moves each weight to the point of its block's grid that is best for what the others are now; at most `passes` times.
+// Parameters stay. The cost of no row rises. For formats of group 1. blocks: as they are, and as they become.
+// curvature: with moments.
 void descend(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes,
              std::span<std::byte> blocks);
 

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "core/hessian.h"
+#include "core/modelmaker.h"
+
+#include <Eigen/Core>
+
+#include <cmath>
+
+// Matrices and second moments of inputs for tests of methods that use them.
+namespace moments {
+
+inline quern::Matrix normal(long rows, long cols, unsigned seed)
+{
+    modelmaker::Random random(seed);
+    quern::Matrix x(rows, cols);
+    for (long i = 0; i < x.size(); ++i)
+        x.data()[i] = random.normal();
+    return x;
+}
+
+// E[x x^T] of `tokens` inputs whose features depend on each other and differ in size, log-normally by `spread`.
+inline quern::Matrix of(long n, long tokens, unsigned seed, float spread = 0.5F)
+{
+    const long rank = std::max(n / 8, 1L);
+    quern::Matrix x = normal(tokens, n, seed) + normal(tokens, rank, seed + 1) * normal(rank, n, seed + 2) * 0.5F;
+    const quern::Matrix sizes = normal(1, n, seed + 3);
+    for (long j = 0; j < n; ++j)
+        x.col(j) *= std::exp(spread * sizes(0, j));
+    return x.transpose() * x / static_cast<float>(tokens);
+}
+
+inline quern::Hessian hessian(const quern::Matrix& h)
+{
+    std::vector<float> lower;
+    for (long i = 0; i < h.rows(); ++i)
+        lower.insert(lower.end(), h.row(i).data(), h.row(i).data() + i + 1);
+    return quern::Hessian::of(h.rows(), std::move(lower));
+}
+
+// tr(E H E^T) of every row.
+inline Eigen::VectorXd costs(const quern::Matrix& errors, const quern::Matrix& h)
+{
+    const Eigen::MatrixXd e = errors.cast<double>();
+    return (e * h.cast<double>()).cwiseProduct(e).rowwise().sum();
+}
+
+inline quern::Matrix decoded(const quern::BlockFormat& format, std::span<const std::byte> blocks, long rows, long cols)
+{
+    quern::Matrix x(rows, cols);
+    for (long row = 0; row < rows; ++row)
+        format.decode(format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(cols),
+                      {x.row(row).data(), static_cast<std::size_t>(cols)});
+    return x;
+}
+
+} // namespace moments
