@@ -99,9 +99,12 @@ private:
         m_values.resize(static_cast<std::size_t>(rows * n));
         m_importance.resize(m_values.size());
         m_fitted.resize(static_cast<std::size_t>(rows) * bytes);
+        std::array<float, kWalk> x;
         for (long row = 0; row < rows; ++row) {
+            wanted(row, s, n, x.data());
             for (long i = 0; i < n; ++i)
-                m_values[static_cast<std::size_t>(row * n + column(m_first + s + i) - start)] = m_targets(row, s + i);
+                m_values[static_cast<std::size_t>(row * n + column(m_first + s + i) - start)]
+                    = x[static_cast<std::size_t>(i)];
             std::copy_n(m_curvature.diagonal.begin() + start, n, m_importance.begin() + row * n);
         }
         Fit fit = m_fit;
@@ -121,7 +124,7 @@ private:
         for (long last = s + n; s < last; s += group) {
             const long visit = m_first + s;
             const float* weights = m_weights.row(row).data() + visit;
-            wanted(weights, targets, s, x.data());
+            wanted(row, s, group, x.data());
             to.place(column(visit), {x.data(), static_cast<std::size_t>(group)});
             for (long i = 0; i < group; ++i) {
                 const float error = weights[i] - x[static_cast<std::size_t>(i)];
@@ -132,17 +135,18 @@ private:
         }
     }
 
-    // What the weights of the code at column s are to become. Targets hold w + (errors so far) Ū; that errors of the
-    // code meet each other is undone by its diagonal block: x - w solves (x - w) Ū = target - w.
-    void wanted(const float* weights, const float* targets, long s, float* x) const
+    // What the weights of the n columns from s on would be best, not rounded, after the errors so far. Targets hold
+    // w + (those errors) Ū; what changes in these columns meets the ones after it by its diagonal block: x - w solves
+    // (x - w) Ū = target - w.
+    void wanted(long row, long s, long n, float* x) const
     {
-        const long group = m_format.group;
-        for (long j = 0; j < group; ++j) {
-            float change = targets[s + j] - weights[j];
-            for (long i = 0; i < j; ++i)
-                change -= (x[i] - weights[i]) * m_feedback.unit.near(m_first + s + i, s + j);
-            x[j] = weights[j] + change;
-        }
+        const float *weights = m_weights.row(row).data() + m_first + s, *targets = m_targets.row(row).data() + s;
+        for (long i = 0; i < n; ++i)
+            x[i] = targets[i] - weights[i];
+        for (long i = 0; i < n; ++i)
+            add(-x[i], m_feedback.unit.near.row(m_first + s + i).data() + s + i + 1, x + i + 1, n - i - 1);
+        for (long i = 0; i < n; ++i)
+            x[i] += weights[i];
     }
 
     const Curvature& m_curvature;

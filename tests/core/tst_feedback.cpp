@@ -16,7 +16,7 @@ Q_DECLARE_METATYPE(quern::Ordering)
 
 namespace {
 
-constexpr long kRows = 24;
+constexpr long kRows = 6;
 using Bytes = std::vector<std::byte>;
 
 Curvature curvature(const Matrix& h, const BlockFormat& format, Ordering ordering = Ordering::Natural,
@@ -206,8 +206,8 @@ void TestFeedback::isGptq_data()
     QTest::addColumn<Ordering>("ordering");
     const std::pair<const char*, Ordering> orderings[] {
         {"natural", Ordering::Natural}, {"largest", Ordering::Largest}, {"columns", Ordering::Columns}};
-    for (const char* name : {"Q4_0", "Q5_1", "Q4_K", "Q3_K", "Q6_K", "IQ4_XS", "MXFP4", "INT4_G128_ZP", "INT3_ROW_SYM",
-                             "INT8_TENSOR_MIN", "IQ3_XXS", "IQ2_XS"})
+    for (const char* name :
+         {"Q4_0", "Q5_1", "Q4_K", "Q3_K", "Q6_K", "IQ4_XS", "INT4_G128_ZP", "INT3_ROW_SYM", "INT8_TENSOR_MIN"})
         for (const auto& [order, ordering] : orderings)
             QTest::addRow("%s %s", name, order) << findBlockFormat(name) << ordering;
 }
@@ -258,8 +258,7 @@ void TestFeedback::takesTheBestOfWhatIsLeft()
 
 void TestFeedback::isNearestWithoutCorrelations_data()
 {
-    addFormats(
-        {"Q4_0", "Q4_K", "Q3_K", "IQ4_XS", "INT4_G32_SYM", "INT3_ROW_MIN", "INT8_TENSOR_ZP", "IQ3_S", "IQ2_XXS"});
+    addFormats({"Q4_0", "Q4_K", "Q3_K", "IQ4_XS", "INT4_G32_SYM", "INT3_ROW_MIN", "INT8_TENSOR_ZP"});
 }
 
 void TestFeedback::isNearestWithoutCorrelations()
@@ -271,11 +270,7 @@ void TestFeedback::isNearestWithoutCorrelations()
     const Matrix near = moments::decoded(*format, nearest(weights, h, *format), kRows, n);
     for (const Ordering ordering : {Ordering::Natural, Ordering::Largest}) {
         const Bytes blocks = withFeedback(weights, curvature(h, *format, ordering), *format);
-        const Matrix values = moments::decoded(*format, blocks, kRows, n);
-        if (format->group == 1)
-            QVERIFY(values == near);
-        else // place chooses codes without importance, so only where all count alike
-            QVERIFY(cost(blocks, weights, h, *format) < 1.3 * cost(nearest(weights, h, *format), weights, h, *format));
+        QVERIFY(moments::decoded(*format, blocks, kRows, n) == near);
     }
 }
 
