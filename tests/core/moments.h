@@ -6,6 +6,8 @@
 #include <Eigen/Core>
 
 #include <cmath>
+#include <map>
+#include <tuple>
 
 // Matrices and second moments of inputs for tests of methods that use them.
 namespace moments {
@@ -20,7 +22,7 @@ inline quern::Matrix normal(long rows, long cols, unsigned seed)
 }
 
 // E[x x^T] of `tokens` inputs whose features depend on each other and differ in size, log-normally by `spread`.
-inline quern::Matrix of(long n, long tokens, unsigned seed, float spread = 0.5F)
+inline quern::Matrix make(long n, long tokens, unsigned seed, float spread)
 {
     const long rank = std::max(n / 8, 1L);
     quern::Matrix x = normal(tokens, n, seed) + normal(tokens, rank, seed + 1) * normal(rank, n, seed + 2) * 0.5F;
@@ -28,6 +30,15 @@ inline quern::Matrix of(long n, long tokens, unsigned seed, float spread = 0.5F)
     for (long j = 0; j < n; ++j)
         x.col(j) *= std::exp(spread * sizes(0, j));
     return x.transpose() * x / static_cast<float>(tokens);
+}
+
+// The same, made once: rows of data ask for it again and again.
+inline const quern::Matrix& of(long n, long tokens, unsigned seed, float spread = 0.5F)
+{
+    static std::map<std::tuple<long, long, unsigned, float>, quern::Matrix> made;
+    const auto key = std::tuple(n, tokens, seed, spread);
+    const auto found = made.find(key);
+    return found != made.end() ? found->second : made.emplace(key, make(n, tokens, seed, spread)).first->second;
 }
 
 inline quern::Hessian hessian(const quern::Matrix& h)

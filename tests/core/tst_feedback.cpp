@@ -56,9 +56,9 @@ Bytes nearest(const Matrix& weights, const Matrix& h, const BlockFormat& format)
     return blocks;
 }
 
-Bytes descended(Bytes blocks, const Matrix& weights, const Matrix& h, const BlockFormat& format, int passes)
+Bytes descended(Bytes blocks, const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes)
 {
-    descend(weights, curvature(h, format), format, passes, blocks);
+    descend(weights, curvature, format, passes, blocks);
     return blocks;
 }
 
@@ -89,7 +89,7 @@ public:
             for (long j = 0; j < n; ++j)
                 ordered(i, j) = double {h(column(i), column(j))};
         ordered.diagonal().array() += 0.01 * ordered.diagonal().mean();
-        m_upper = ordered.inverse().llt().matrixU();
+        m_upper = upperOfInverse(ordered);
         if (m_before)
             for (long row = 0; row < weights.rows(); ++row)
                 for (long c = 0; c < weights.cols(); c += m_block)
@@ -105,6 +105,17 @@ public:
     }
 
 private:
+    // Kept while the next one asks for the same.
+    static const Eigen::MatrixXd& upperOfInverse(const Eigen::MatrixXd& h)
+    {
+        static std::vector<std::pair<Eigen::MatrixXd, Eigen::MatrixXd>> known;
+        for (const auto& [matrix, upper] : known)
+            if (matrix == h)
+                return upper;
+        known.emplace_back(h, h.inverse().llt().matrixU());
+        return known.back().second;
+    }
+
     long column(long visit) const { return m_order[static_cast<std::size_t>(visit)]; }
     std::byte* at(long row, long column)
     {
@@ -217,7 +228,7 @@ void TestFeedback::isGptq()
     QFETCH(const BlockFormat*, format);
     QFETCH(Ordering, ordering);
     const long n = 512;
-    const Matrix weights = moments::normal(kRows, n, 1) * 0.02F, h = moments::of(n, 2 * n, 2);
+    const Matrix weights = moments::normal(kRows, n, 1) * 0.02F, h = moments::of(n, n, 2);
     const Bytes expected = Textbook(weights, h, *format, ordering).run();
     const Bytes blocks = withFeedback(weights, curvature(h, *format, ordering), *format);
     // Where a weight lies in the middle between two points, the last digit decides, and all that follows is another.
@@ -420,7 +431,7 @@ void TestFeedback::descendsToALocalMinimum()
     QFETCH(const BlockFormat*, format);
     const long n = 256, rows = 3;
     const Matrix weights = moments::normal(rows, n, 19) * 0.02F, h = moments::of(n, 2 * n, 20);
-    const Bytes blocks = descended(nearest(weights, h, *format), weights, h, *format, 100);
+    const Bytes blocks = descended(nearest(weights, h, *format), weights, curvature(h, *format), *format, 100);
     const Matrix values = moments::decoded(*format, blocks, rows, n);
     const Eigen::MatrixXd errors = (weights - values).cast<double>(), slopes = errors * h.cast<double>();
     const long block = format->values == 0 ? n : format->values;
@@ -454,11 +465,11 @@ void TestFeedback::neverCostsMoreThanItsStart()
     // Far fewer tokens than features as well: H is singular, and what GPTQ starts from may be worse than the nearest.
     for (const long tokens : {2 * n, n / 8}) {
         const Matrix h = moments::of(n, tokens, 22);
-        for (const Bytes& start :
-             {nearest(weights, h, *format), withFeedback(weights, curvature(h, *format), *format)}) {
+        const Curvature c = curvature(h, *format);
+        for (const Bytes& start : {nearest(weights, h, *format), withFeedback(weights, c, *format)}) {
             Eigen::VectorXd last = moments::costs(weights - moments::decoded(*format, start, kRows, n), h);
             for (const int passes : {1, 2, 4}) {
-                const Bytes blocks = descended(start, weights, h, *format, passes);
+                const Bytes blocks = descended(start, weights, c, *format, passes);
                 const Eigen::VectorXd now = moments::costs(weights - moments::decoded(*format, blocks, kRows, n), h);
                 QVERIFY(((now - last).array() <= 1e-6 * last.array()).all());
                 last = now;
@@ -473,18 +484,19 @@ void TestFeedback::savesWhatIsKnownOfKQuants_data()
     addFormats({"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "IQ4_XS"});
 }
 
-// GPTQ on the grids of k-quants costs at most 0.6 of rounding by importance, and
-// coordinate descent takes a tenth off that.
+// GPTQ on the grids of k-quants costs at most 0.6 of rounding by importance, and coordinate descent takes a tenth off
+// that.
 void TestFeedback::savesWhatIsKnownOfKQuants()
 {
     QFETCH(const BlockFormat*, format);
     const long n = 512;
     const Matrix weights = moments::normal(kRows, n, 23) * 0.02F, h = moments::of(n, 4 * n, 24, 1);
     const double rounded = cost(nearest(weights, h, *format), weights, h, *format);
-    const Bytes blocks = withFeedback(weights, curvature(h, *format), *format);
+    const Curvature c = curvature(h, *format);
+    const Bytes blocks = withFeedback(weights, c, *format);
     const double fedBack = cost(blocks, weights, h, *format);
     QVERIFY2(fedBack < 0.6 * rounded, qPrintable(QString::number(fedBack / rounded)));
-    const double polished = cost(descended(blocks, weights, h, *format, 4), weights, h, *format);
+    const double polished = cost(descended(blocks, weights, c, *format, 4), weights, h, *format);
     QVERIFY2(polished < 0.9 * fedBack, qPrintable(QString::number(polished / fedBack)));
 }
 
