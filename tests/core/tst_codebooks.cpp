@@ -69,6 +69,14 @@ private:
     std::normal_distribution<float> m_normal;
 };
 
+std::vector<float> scalesWithin(const ScaleBounds& bounds, float ratio)
+{
+    std::vector<float> scales {bounds.low};
+    while (scales.back() * ratio <= bounds.high)
+        scales.push_back(scales.back() * ratio);
+    return scales;
+}
+
 double squares(std::span<const float> x, std::span<const float> y, std::span<const float> w = {})
 {
     double sum = 0;
@@ -137,7 +145,7 @@ void TestCodebooks::shortlistsHoldTheBest()
         QVERIFY(list.count < 30);
         for (std::size_t i = 0; i < static_cast<std::size_t>(list.count); ++i)
             QVERIFY(list.p[i] == p[list.code[i] - 1000U] && list.q[i] == q[list.code[i] - 1000U]);
-        for (float scale = bounds.low; scale <= bounds.high; scale *= 1.01f) {
+        for (const float scale : scalesWithin(bounds, 1.01f)) {
             const float least = leastHeight(moments, scale);
             QVERIFY(leastHeight(list, scale) <= least + 1e-5f * std::abs(least));
             const auto best = static_cast<std::size_t>(bestCodeword(moments, scale));
@@ -156,7 +164,7 @@ void TestCodebooks::fullListsLoseNothing()
         Shortlist list;
         for (int i = 0; i < 256; ++i)
             list.add(p[static_cast<std::size_t>(i)], q[static_cast<std::size_t>(i)], i, bounds);
-        for (float scale = bounds.low; scale <= bounds.high; scale *= 1.01f) {
+        for (const float scale : scalesWithin(bounds, 1.01f)) {
             const float least = leastHeight({p, q}, scale);
             QVERIFY(std::abs(leastHeight(list, scale) - least) <= 1e-5f * std::abs(least));
         }
@@ -181,8 +189,9 @@ void TestCodebooks::halvesFindTheBest()
                 q[e] += target.w[k] * value * value;
             }
         Shortlist list;
-        codebook.shorten(target, {0.5f, 4.0f, 2.0f}, 0, list);
-        for (float scale = 0.5f; scale <= 4.0f; scale *= 1.03f) {
+        const ScaleBounds bounds {0.5f, 4.0f, 2.0f};
+        codebook.shorten(target, bounds, 0, list);
+        for (const float scale : scalesWithin(bounds, 1.03f)) {
             const float least = leastHeight({p, q}, scale), found = leastHeight(list, scale);
             float size = 0; // of the numbers that are added
             for (std::size_t e = 0; e < 64; ++e)
@@ -201,13 +210,15 @@ void TestCodebooks::placeTheNearest()
     const auto group = static_cast<std::size_t>(format->group);
     const std::vector<std::byte> block = encoded(*format, draw.normal(static_cast<std::size_t>(format->values)));
     for (int first = 0; first < format->values; first += 7 * format->group) {
+        constexpr int kOthers = 200;
         std::vector<std::vector<float>> reachable;
+        reachable.reserve(kOthers);
         const auto placed = [&](std::vector<float> x) {
             std::vector<std::byte> copy = block;
             format->place(*format, copy.data(), first, x);
             return x;
         };
-        for (int i = 0; i < 200; ++i)
+        for (int i = 0; i < kOthers; ++i)
             reachable.push_back(placed(draw.normal(group)));
         for (int i = 0; i < 10; ++i) {
             const std::vector<float> x = draw.normal(group), nearest = placed(x);

@@ -23,8 +23,10 @@ Evaluation evaluation(bool compared)
     made.context = 12;
     made.chunks = 4;
     made.text = "a text";
+    constexpr int kScored = 4 * 5;
     std::vector<Prediction> predictions;
-    for (int i = 0; i < 4 * 5; ++i)
+    predictions.reserve(kScored);
+    for (int i = 0; i < kScored; ++i)
         predictions.push_back({2 + std::sin(i), 2 + std::sin(i) - 0.01 * std::cos(3 * i), std::exp(-i), i % 3 != 0});
     made.predictions = summary(predictions, compared);
     if (compared)
