@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 
 // The part of libllama v0.5.0's binary interface that the judge uses. The structs are described by size and offset, and
@@ -33,7 +34,8 @@ struct Params {
     template <typename T>
     void set(std::size_t offset, T value)
     {
-        std::memcpy(bytes.data() + offset, &value, sizeof(T));
+        const auto from = std::as_bytes(std::span(&value, 1));
+        std::memcpy(bytes.data() + offset, from.data(), from.size());
     }
 };
 
