@@ -79,7 +79,7 @@ void BytePairs::readMerges(const std::vector<std::string>& merges)
         if (!left || !right || right->empty())
             continue; // never met: text consists of bytes
         const std::uint64_t pair = pairOf(symbol(*left), symbol(*right));
-        m_merges.try_emplace(pair, Merged {static_cast<std::uint32_t>(rank), symbol(*left + *right)});
+        m_merges.try_emplace(pair, Merged<std::uint32_t> {static_cast<std::uint32_t>(rank), symbol(*left + *right)});
     }
 }
 

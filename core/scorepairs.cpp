@@ -63,8 +63,9 @@ void ScorePairs::encodeWord(std::string_view word, Merger<std::string_view>& mer
     merger.merge([&](std::string_view left, std::string_view right) -> std::optional<Merged<std::string_view>> {
         const std::string_view both(left.data(), left.size() + right.size());
         const int token = both.size() > m_longest ? -1 : m_table->find(both);
-        return token < 0 ? std::nullopt
-                         : std::optional(Merged {orderOf(m_table->scores[static_cast<std::size_t>(token)]), both});
+        return token < 0
+            ? std::nullopt
+            : std::optional(Merged<std::string_view> {orderOf(m_table->scores[static_cast<std::size_t>(token)]), both});
     });
     merger.each([&](std::string_view piece) {
         if (const int token = m_table->find(piece); token >= 0)
