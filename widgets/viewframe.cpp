@@ -22,8 +22,7 @@ FlowLayout::FlowLayout(QWidget* parent)
 
 FlowLayout::~FlowLayout()
 {
-    while (QLayoutItem* item = takeAt(0))
-        delete item;
+    qDeleteAll(m_items);
 }
 
 QLayoutItem* FlowLayout::takeAt(int index)

@@ -139,7 +139,7 @@ void MatrixView::takeLayer()
 // Why there is nothing to compute; empty if there is.
 QString MatrixView::obstacle() const
 {
-    if (const QString missing = missingSubject(*m_session); !missing.isEmpty())
+    if (QString missing = missingSubject(*m_session); !missing.isEmpty())
         return missing;
     if (m_subject->tensor().count() == 0)
         return tr("%1 holds no weights.").arg(m_subject->name());

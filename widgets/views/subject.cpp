@@ -48,7 +48,7 @@ QString missingSubject(const Session& session)
 
 QString missingStats(const Session& session)
 {
-    const QString missing = missingSubject(session);
+    QString missing = missingSubject(session);
     if (!missing.isEmpty() || session.stats(session.selected()))
         return missing;
     const QString& failure = session.failure(session.selected());
