@@ -44,6 +44,17 @@ constexpr AffineGrid affineGrid(const Affine& affine, float low, float high, Pre
     return {scale, 0.0f, static_cast<int>(zero), top};
 }
 
+// How blocks begin: an FP16 scale, then an FP16 minimum or the zero point in a byte.
+inline void writeGrid(const Affine& affine, const AffineGrid& grid, std::byte* block)
+{
+    auto* halfs = reinterpret_cast<Half*>(block);
+    halfs[0] = grid.scale;
+    if (affine.zero == Zero::Minimum)
+        halfs[1] = grid.minimum;
+    else if (affine.zero == Zero::ZeroPoint)
+        block[2] = static_cast<std::byte>(grid.zero);
+}
+
 // Codes of `Bits` bits side by side, least significant bits first: code i in bits [i * Bits, (i + 1) * Bits). Eight of
 // them, first a byte each, are Bits bytes; pairs of fields close up by and by.
 template <int Width, int Bits>

@@ -34,16 +34,6 @@ AffineGrid readGrid(const Affine& affine, const std::byte* block)
     return grid;
 }
 
-void writeGrid(const Affine& affine, const AffineGrid& grid, std::byte* block)
-{
-    auto* halfs = reinterpret_cast<Half*>(block);
-    halfs[0] = grid.scale;
-    if (affine.zero == Zero::Minimum)
-        halfs[1] = grid.minimum;
-    else if (affine.zero == Zero::ZeroPoint)
-        block[2] = static_cast<std::byte>(grid.zero);
-}
-
 struct Range {
     float low, high;
 };
