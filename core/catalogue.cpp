@@ -17,7 +17,7 @@ extern const BlockFormat q2_k, q3_k, q4_k, q5_k, q6_k, q8_k;
 extern const BlockFormat iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs;
 extern const BlockFormat f8_e4m3, f8_e5m2, u8, u16, u32, u64, truth;
 extern const std::span<const BlockFormat> affineFormats; // ours, of b bits and group g
-extern const Quantizer nearest, hqq;
+extern const Quantizer nearest, hqq, gptq, descent, gptqDescent;
 extern const Container ggufContainer, huggingFaceContainer;
 extern const Architecture llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3;
 extern const Architecture gpt2, qwen2moe, qwen3moe; // from GGUF only
@@ -42,7 +42,7 @@ std::span<const BlockFormat* const> blockFormats()
 
 std::span<const Quantizer* const> quantizers()
 {
-    static constexpr std::array all {&nearest, &hqq};
+    static constexpr std::array all {&nearest, &hqq, &gptq, &descent, &gptqDescent};
     return all;
 }
 

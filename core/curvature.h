@@ -53,6 +53,8 @@ struct CurvatureNeeds {
     bool moments = false, feedback = false;
     double damping = 0.01; // of `feedback`, as a share of the diagonal's mean
     Ordering ordering = Ordering::Natural;
+
+    friend bool operator==(const CurvatureNeeds&, const CurvatureNeeds&) = default;
 };
 
 // Throws Error for an H that is none (see Hessian::matrix), Cancelled.

@@ -39,7 +39,8 @@ void exportModel(const Model& model, const Plan& plan, const Calibration* calibr
     PendingFile file(target, layout.fileBytes, options.overwrite);
     file.write(0, layout.header);
 
-    const Work work {model, plan, calibration, options, true};
+    Curvatures curvatures;
+    const Work work {model, plan, calibration, options, true, curvatures};
     std::uint64_t weights = 0;
     const double all = static_cast<double>(std::max<std::uint64_t>(model.parameters(), 1)) / kWritten;
     for (std::size_t i = 0; i < infos.size(); ++i) {

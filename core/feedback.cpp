@@ -197,6 +197,11 @@ bool descendRow(const Curvature& curvature, const Row& to, long first, long n, c
 
 } // namespace
 
+bool canSolve(const BlockFormat& format)
+{
+    return format.encode && format.place && format.group == 1 && !format.floating();
+}
+
 void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
                         std::span<std::byte> blocks)
 {

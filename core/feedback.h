@@ -5,6 +5,9 @@
 // How the solvers choose codes. Rows do not depend on each other: a row's codes are the same in any slab.
 namespace quern {
 
+// Formats that have grids to choose from, with a code for each weight.
+bool canSolve(const BlockFormat& format);
+
 // GPTQ on the grids of any format (Frantar et al. 2022, algorithm 1; here with the factor of H itself, see Factor):
 // walks the columns, and what rounding one costs is made up for by those that follow. Where several weights share a
 // code, they are walked together: the diagonal blocks of the factor then are as large as a code (Tseng et al. 2024,

@@ -22,7 +22,9 @@ QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const In
     assert(first >= 0 && n > 0 && first + n <= tensor.rows());
     const Choice whole = complete(tensor, choice);
     const long rowsOfMatrix = tensor.rows() / tensor.matrices(), matrix = first / rowsOfMatrix;
-    const SlabInput in = previewInput(tensor, whole, stats, progress);
+    SlabInput in = previewInput(tensor, whole, stats, progress);
+    const auto curvature = Curvatures().of(whole, stats, matrix, progress);
+    in.curvature = curvature.get();
     SlabResult result = quantizedSlab(in, {matrix, first, n}, true, progress);
     return {std::move(result.original), std::move(result.decoded), std::move(result.bytes)};
 }
@@ -33,9 +35,10 @@ Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats*
     const SlabInput in = previewInput(tensor, whole, stats, progress);
     const std::vector<Slab> all = slabs(tensor, stride);
     std::vector<Distortion> parts(all.size());
-    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
+    Curvatures curvatures;
+    forEachSlab(in, all, curvatures, progress, [&](const SlabInput& input, std::size_t i) {
         NoProgress inner;
-        parts[static_cast<std::size_t>(i)] = quantizedSlab(in, all[static_cast<std::size_t>(i)], false, inner).method;
+        parts[i] = quantizedSlab(input, all[i], false, inner).method;
     });
     Distortion total;
     for (const Distortion& part : parts)

@@ -17,7 +17,8 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
 {
     assert(plan.tensors.size() == model.tensors.size());
     const ScratchFile scratch = ScratchFile::unnamed(options.workspace);
-    const Work work {model, plan, calibration, options, false};
+    Curvatures curvatures;
+    const Work work {model, plan, calibration, options, false, curvatures};
     Model result = model; // copies views, not weights
     result.metadata = plan.metadata;
     result.path.clear();

@@ -16,6 +16,7 @@ struct TensorResult {
     Distortion stored;       // of what the file holds; differs where the carrier rounds
     std::uint64_t nonFinite; // weights that were no numbers and became 0
     double seconds;
+    std::vector<std::string> warnings {}; // where the method could not be used as it was chosen: a sentence each
 };
 
 // Called after each tensor, in order, on the calling thread.

@@ -9,7 +9,7 @@
 namespace quern {
 
 // How much a quantizer asks of a calibration; each includes the ones before.
-enum class Needs { Nothing, SumSquares };
+enum class Needs { Nothing, SumSquares, SecondMoments };
 
 // One knob of a quantizer. The settings panel is built from these.
 struct Param {
@@ -22,12 +22,16 @@ struct Param {
 
 using Settings = std::map<std::string, double, std::less<>>; // by Param::name; absent means preset
 
+struct Curvature; // core/curvature.h
+struct CurvatureNeeds;
+
 struct QuantizerInput {
     const Matrix& weights;             // rows of one matrix: out features x in features, all finite
     std::span<const float> importance; // E[x_i^2] per column, or empty
     float low, high;                   // range of the whole tensor
     const BlockFormat& format;
     const Settings& settings;
+    const Curvature* curvature = nullptr; // of this matrix, with all that Quantizer::curvature asks for
 };
 
 // An algorithm that decides which of the values a BlockFormat can represent each weight becomes.
@@ -40,6 +44,8 @@ struct Quantizer {
     // Fills out: weights.rows() rows of format.rowBytes(weights.cols()) bytes. Rows do not depend on each other, so a
     // matrix may come in slabs.
     void (*run)(const QuantizerInput& in, std::span<std::byte> out, Progress& progress);
+    // What it asks of H = E[x xᵀ]: for Needs::SecondMoments, else null.
+    CurvatureNeeds (*curvature)(const Settings& settings) = nullptr;
 };
 
 std::span<const Quantizer* const> quantizers();

@@ -134,6 +134,15 @@ Settings settingsFrom(const Spot& spot, const Quantizer& quantizer)
     return settings;
 }
 
+const Quantizer* quantizerFrom(const Spot& spot, const std::string& method)
+{
+    const Quantizer* quantizer = findQuantizer(method);
+    if (!quantizer)
+        fail(QUERN_TEXT("core", "%1 in the recipe %2 names the method %3, which is not known."), spot.name(),
+             spot.source, method);
+    return quantizer;
+}
+
 Choice choiceFrom(const Spot& spot)
 {
     Choice choice;
@@ -146,10 +155,7 @@ Choice choiceFrom(const Spot& spot)
                  spot.where, spot.source);
         return choice;
     }
-    choice.quantizer = findQuantizer(method);
-    if (!choice.quantizer)
-        fail(QUERN_TEXT("core", "%1 in the recipe %2 names the method %3, which is not known."), spot.where,
-             spot.source, method);
+    choice.quantizer = quantizerFrom(spot, method);
     if (!spot.value.contains("format"))
         fail(QUERN_TEXT("core", "%1 in the recipe %2 names a method but no format."), spot.where, spot.source);
     const std::string format = spot.at("format").text();
@@ -182,6 +188,19 @@ std::vector<Rule> rulesFrom(const Spot& spot)
     return rules;
 }
 
+// The method of a preset's types.
+void readMethod(const Spot& top, Recipe& recipe)
+{
+    const bool method = top.value.contains("method"), settings = top.value.contains("settings");
+    if ((method && !recipe.preset) || (settings && !method))
+        fail(QUERN_TEXT("core", "The recipe %1 has \"method\" without \"preset\", or \"settings\" without \"method\"."),
+             top.source);
+    if (method)
+        recipe.method = quantizerFrom(top, top.at("method").text());
+    if (settings)
+        recipe.settings = settingsFrom(top.at("settings"), *recipe.method);
+}
+
 Json toJson(const Rule& rule)
 {
     Json json {{"match", rule.pattern}};
@@ -204,7 +223,7 @@ Recipe recipeFromJson(std::string_view json, std::string_view source)
         fail(QUERN_TEXT("core", "The recipe %1 has %2 bytes; at most %3 are allowed."), source, json.size(), kLargest);
     const Json read = Reader(json, source).read();
     const Spot top {read, "", source};
-    top.onlyKeys({"quern_recipe", "name", "preset", "rewrites", "rules"});
+    top.onlyKeys({"quern_recipe", "name", "preset", "method", "settings", "rewrites", "rules"});
     if (!read.contains("quern_recipe"))
         fail(QUERN_TEXT("core", "%1 is no recipe: it lacks \"quern_recipe\": 1."), source);
     const Spot version = top.at("quern_recipe");
@@ -225,6 +244,7 @@ Recipe recipeFromJson(std::string_view json, std::string_view source)
         recipe.name = top.at("name").text();
     if (read.contains("preset"))
         recipe.preset = presetFrom(top.at("preset"));
+    readMethod(top, recipe);
     if (read.contains("rules"))
         recipe.rules = rulesFrom(top.at("rules"));
     return recipe;
@@ -237,6 +257,10 @@ std::string toJson(const Recipe& recipe, int indent)
         json["name"] = recipe.name;
     if (recipe.preset)
         json["preset"] = recipe.preset->name;
+    if (recipe.method)
+        json["method"] = recipe.method->name;
+    for (const auto& [name, value] : recipe.settings)
+        json["settings"][name] = value;
     json["rules"] = Json::array();
     for (const Rule& rule : recipe.rules)
         json["rules"].push_back(toJson(rule));
@@ -246,6 +270,15 @@ std::string toJson(const Recipe& recipe, int indent)
 bool matches(const Rule& rule, std::string_view tensorName)
 {
     return Pattern(rule.pattern).matches(tensorName);
+}
+
+Needs needsOf(const Recipe& recipe)
+{
+    Needs most = recipe.method ? recipe.method->needs : Needs::Nothing;
+    for (const Rule& rule : recipe.rules)
+        if (rule.choice.quantizer)
+            most = std::max(most, rule.choice.quantizer->needs);
+    return most;
 }
 
 } // namespace quern

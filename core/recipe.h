@@ -28,7 +28,9 @@ struct Preset;
 // What the user wants, for any model: a preset's types, then rules upon them.
 struct Recipe {
     std::string name;
-    const Preset* preset = nullptr; // null: tensors that no rule matches are stored as they are
+    const Preset* preset = nullptr;    // null: tensors that no rule matches are stored as they are
+    const Quantizer* method = nullptr; // of the preset's types, where it can produce them; null: nearest
+    Settings settings;                 // of `method`
     std::vector<Rule> rules;
 
     friend bool operator==(const Recipe&, const Recipe&) = default;
@@ -39,6 +41,9 @@ Recipe recipeFromJson(std::string_view json, std::string_view source); // source
 std::string toJson(const Recipe& recipe, int indent = 2);              // indent -1: in one line
 
 bool matches(const Rule& rule, std::string_view tensorName);
+
+// The most that its methods ask of a calibration.
+Needs needsOf(const Recipe& recipe);
 
 // One tensor's part in a plan.
 struct PlannedTensor {

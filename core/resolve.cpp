@@ -1,3 +1,4 @@
+#include "core/curvatures.h"
 #include "core/pattern.h"
 #include "core/preset.h"
 #include "core/quantize.h"
@@ -149,6 +150,7 @@ public:
     Plan plan()
     {
         chooseFormats();
+        checkMoments();
         for (const PlannedTensor& planned : m_plan.tensors) {
             m_plan.methodBytes += planned.methodBytes;
             m_plan.storedBytes += planned.storedBytes;
@@ -165,8 +167,6 @@ private:
         std::vector<PresetType> types(m_model.tensors.size(), PresetType {nullptr, nullptr});
         if (m_recipe.preset)
             types = typesOf(*m_recipe.preset, m_model, m_calibration != nullptr);
-        const Quantizer* nearest = findQuantizer("nearest");
-        assert(nearest);
         Rules rules(m_recipe.rules);
         for (std::size_t i = 0; i < types.size(); ++i) {
             const Tensor& tensor = m_model.tensors[i];
@@ -174,17 +174,45 @@ private:
             const BlockFormat* asked = rule ? nullptr : types[i].asked;
             Choice choice = rule ? rule->choice : Choice {};
             if (!rule && types[i].format && types[i].format != tensor.format)
-                choice = {.quantizer = nearest, .format = types[i].format, .settings = {}};
+                choice = ofPreset(tensor, *types[i].format);
             m_plan.tensors.push_back(planned(tensor, std::move(choice), asked));
         }
         rules.warnOfUnused(m_plan.warnings);
     }
 
+    Choice ofPreset(const Tensor& tensor, const BlockFormat& format)
+    {
+        Choice choice {.quantizer = m_nearest, .format = &format, .settings = {}};
+        if (!m_recipe.method)
+            return choice;
+        if (m_recipe.method->supports(format))
+            return {.quantizer = m_recipe.method, .format = &format, .settings = m_recipe.settings};
+        if (!format.floating())
+            m_unsupported[&format].add(tensor.name);
+        return choice;
+    }
+
+    // Where H is lacking, of a tensor or of all.
+    void replaceMethod(const Tensor& tensor, Choice& choice)
+    {
+        if (choice.quantizer->needs != Needs::SecondMoments)
+            return;
+        const InputStats* stats = inputsOf(tensor, m_calibration);
+        m_moments |= stats && !stats->hessians.empty();
+        if (stats && !stats->hessians.empty())
+            return;
+        if (tensor.name != "token_embd.weight") // a look-up, which has no inputs
+            m_flat[choice.quantizer].add(tensor.name);
+        choice.quantizer = m_nearest;
+        choice.settings.clear();
+    }
+
     PlannedTensor planned(const Tensor& tensor, Choice choice, const BlockFormat* asked)
     {
-        if (choice.quantizer)
+        if (choice.quantizer) {
             checkFits(choice, tensor, m_purpose);
-        else
+            replaceMethod(tensor, choice);
+        } else
             choice.format = tensor.format;
         const BlockFormat* stored = storedFormat(*choice.format, tensor.cols());
         if (!stored)
@@ -216,6 +244,16 @@ private:
             m_blind[choice.format].add(tensor.name);
         else if (m_calibration && !seen && !ends)
             m_unseen.add(tensor.name);
+    }
+
+    void checkMoments() const
+    {
+        if (m_purpose == Purpose::Quantize && !m_flat.empty() && !m_moments)
+            fail(QUERN_TEXT("core",
+                            "The method %1 needs second moments of the inputs, which %2. Calibrate with second moments "
+                            "(quern-cli calibrate --hessian), or choose another method."),
+                 m_flat.begin()->first->name,
+                 m_calibration ? "the calibration does not hold" : "only a calibration gives");
     }
 
     // llama.cpp wants one number for a mix: the preset's, or that of the preset most weights are of.
@@ -298,6 +336,19 @@ private:
                            "%1 tensors, for example %2, become %3, which is too coarse to be of use without an "
                            "importance matrix of theirs."),
                 {n(group), name(group), std::string(format->name)}));
+        for (const auto& [format, group] : m_unsupported)
+            warnings.push_back(sentence(
+                QUERN_TEXT(
+                    "core",
+                    "%1 tensors, for example %2, become %3, which the method %4 cannot produce: they are rounded "
+                    "to the nearest values."),
+                {n(group), name(group), std::string(format->name), std::string(m_recipe.method->name)}));
+        for (const auto& [method, group] : m_flat)
+            warnings.push_back(sentence(
+                QUERN_TEXT("core",
+                           "The calibration has no second moments of the inputs of %1 tensors, for example %2, which "
+                           "the method %3 needs: they are rounded to the nearest values."),
+                {n(group), name(group), std::string(method->name)}));
         if (m_unseen.count > 0)
             warnings.push_back(
                 sentence(QUERN_TEXT("core", "The importance matrix says nothing of %1 tensors, for example %2."),
@@ -324,6 +375,7 @@ private:
 
     struct ByName {
         static std::string_view key(const BlockFormat* format) { return format->name; }
+        bool operator()(const Quantizer* a, const Quantizer* b) const { return a->name < b->name; }
         bool operator()(const BlockFormat* a, const BlockFormat* b) const { return a->name < b->name; }
         using Pair = std::pair<const BlockFormat*, const BlockFormat*>;
         bool operator()(const Pair& a, const Pair& b) const
@@ -338,7 +390,10 @@ private:
     Purpose m_purpose;
     Plan m_plan;
     std::map<std::pair<const BlockFormat*, const BlockFormat*>, Group, ByName> m_fallbacks;
-    std::map<const BlockFormat*, Group, ByName> m_again, m_blind;
+    std::map<const BlockFormat*, Group, ByName> m_again, m_blind, m_unsupported;
+    std::map<const Quantizer*, Group, ByName> m_flat; // lack H
+    bool m_moments = false;                           // a tensor has H that its method asks for
+    const Quantizer* m_nearest = findQuantizer("nearest");
     Group m_unseen;
     Coverage m_experts;
 };

@@ -94,13 +94,16 @@ std::vector<std::byte> chosen(const SlabInput& in, const Slab& slab, const Matri
 {
     const BlockFormat& format = *in.choice.format;
     std::vector<std::byte> bytes(static_cast<std::size_t>(slab.rows) * format.rowBytes(w.cols()));
-    in.choice.quantizer->run({.weights = w,
-                              .importance = importance,
-                              .low = in.low,
-                              .high = in.high,
-                              .format = format,
-                              .settings = in.choice.settings},
-                             bytes, progress);
+    const bool blind = in.choice.quantizer->curvature && !in.curvature;
+    const Quantizer& quantizer = blind ? *findQuantizer("nearest") : *in.choice.quantizer;
+    quantizer.run({.weights = w,
+                   .importance = importance,
+                   .low = in.low,
+                   .high = in.high,
+                   .format = format,
+                   .settings = in.choice.settings,
+                   .curvature = in.curvature},
+                  bytes, progress);
     return bytes;
 }
 
@@ -122,6 +125,20 @@ void fetchAhead(const Model& model, std::size_t index, const Slab& slab)
         MappedFile::fetch(bytes.subspan(from, std::min(size, bytes.size() - from)));
 }
 
+// Of matrices for which H was there and could not be used, or that saw no input although others did.
+void warnOf(const WithoutCurvature& without, const SlabInput& in, std::vector<std::string>& warnings)
+{
+    if (without.count == 0)
+        return;
+    warnings.push_back(Error(QUERN_TEXT("core",
+                                        "%1 of %2 matrices of tensor %3, the first being number %4, could not be "
+                                        "treated by %5: their inputs are not known, or their second moments have no "
+                                        "factor. They were rounded to the nearest values."),
+                             {std::to_string(without.count), std::to_string(in.tensor.matrices()), in.tensor.name,
+                              std::to_string(without.first), std::string(in.choice.quantizer->name)})
+                           .what());
+}
+
 } // namespace
 
 std::vector<Slab> slabs(const Tensor& tensor, long stride)
@@ -134,6 +151,33 @@ std::vector<Slab> slabs(const Tensor& tensor, long stride)
         for (long row = 0; row < rows; row += height * std::max(stride, 1L))
             all.push_back({matrix, matrix * rows + row, std::min(height, rows - row)});
     return all;
+}
+
+WithoutCurvature forEachSlab(const SlabInput& in, std::span<const Slab> slabs, Curvatures& curvatures,
+                             Progress& progress, const std::function<void(const SlabInput&, std::size_t)>& body)
+{
+    const bool asks = in.choice.quantizer && in.choice.quantizer->curvature;
+    WithoutCurvature without;
+    for (std::size_t first = 0, last = 0; first < slabs.size(); first = last) {
+        last = slabs.size();
+        std::shared_ptr<const Curvature> curvature;
+        const auto done
+            = [&](std::size_t slab) { return static_cast<double>(slab) / static_cast<double>(slabs.size()); };
+        if (asks) {
+            const long matrix = slabs[first].matrix;
+            while (slabs[last - 1].matrix != matrix)
+                --last;
+            ProgressPart part(progress, done(first), done(first)); // watched for being cancelled
+            curvature = curvatures.of(in.choice, in.stats, matrix, part);
+            if (!curvature && without.count++ == 0)
+                without.first = matrix;
+        }
+        SlabInput input = in;
+        input.curvature = curvature.get();
+        parallelFor(static_cast<long>(last - first), progress,
+                    [&](long i) { body(input, first + static_cast<std::size_t>(i)); });
+    }
+    return without;
 }
 
 SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues, Progress& progress)
@@ -222,19 +266,20 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
     const std::vector<Slab> all = slabs(tensor);
     std::vector<SlabResult> parts(all.size());
     std::atomic<std::size_t> finished = 0;
-    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
-        const auto s = static_cast<std::size_t>(i);
+    const auto eachSlab = [&](const SlabInput& input, std::size_t s) {
         fetchAhead(work.model, index, all[s]);
         NoProgress inner; // a slab is short; the loop around it polls
-        SlabResult result = quantizedSlab(in, all[s], false, inner);
+        SlabResult result = quantizedSlab(input, all[s], false, inner);
         work.model.check();
         if (!result.bytes.empty())
             sink(static_cast<std::uint64_t>(all[s].first) * in.stored.rowBytes(tensor.cols()), result.bytes);
         result.bytes = {};
         parts[s] = std::move(result);
         progress.report(static_cast<double>(++finished) / static_cast<double>(all.size()), tensor.name);
-    });
+    };
+    const WithoutCurvature without = forEachSlab(in, all, work.curvatures, progress, eachSlab);
     TensorResult result {.index = index, .method = {}, .stored = {}, .nonFinite = 0, .seconds = 0};
+    warnOf(without, in, result.warnings);
     for (const SlabResult& part : parts) {
         result.method.merge(part.method);
         result.stored.merge(part.kept);

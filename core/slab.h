@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/curvatures.h"
 #include "core/quantize.h"
 
 // Tensors quantized slab by slab: what quantize, exportModel and the previews have in common.
@@ -20,6 +21,8 @@ struct SlabInput {
     const InputStats* stats;    // may be null
     float low = 0, high = 0;    // of the whole tensor; for formats of Scope::Tensor
     bool zeroNonFinite = false; // else a slab with such weights is counted and left alone
+    // Of the slab's matrix; where the choice's quantizer needs it and has none, the nearest values are chosen.
+    const Curvature* curvature = nullptr;
 };
 
 struct SlabResult {
@@ -28,6 +31,14 @@ struct SlabResult {
     Distortion method, kept;      // of the choice; of the bytes
     std::uint64_t nonFinite = 0;
 };
+
+// Works on slabs on all cores, matrix by matrix where the choice's quantizer asks for their curvature, which
+// `input`s have then: body(input, index into slabs). Matrices that have none are counted.
+struct WithoutCurvature {
+    long count = 0, first = 0;
+};
+WithoutCurvature forEachSlab(const SlabInput& in, std::span<const Slab> slabs, Curvatures& curvatures,
+                             Progress& progress, const std::function<void(const SlabInput&, std::size_t)>& body);
 
 SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues, Progress& progress);
 
@@ -49,6 +60,7 @@ struct Work {
     const Calibration* calibration; // may be null
     const QuantizeOptions& options;
     bool carried; // into formats that GGUF knows
+    Curvatures& curvatures;
 };
 
 // index: of the tensor in model and plan. Throws Error for non-finite weights, with their number.
