@@ -134,7 +134,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
 
 } // namespace
 
-std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, const quern::Model& model, bool make,
+std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, const quern::Model& model, Making making,
                                                    quern::Progress& progress)
 {
     const int ways
@@ -143,9 +143,10 @@ std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, c
         throw WrongUsage("--calibration, --imatrix and --text exclude each other");
     if (!arguments.has("--text"))
         return calibrationAt(arguments.text(arguments.has("--calibration") ? "--calibration" : "--imatrix"), model);
-    if (!make)
+    if (making == Making::Nothing)
         throw WrongUsage("--dry-run reads no weights, so it cannot calibrate: --calibration FILE goes with it");
     quern::CalibrateOptions options;
+    options.hessians = making == Making::SecondMoments;
     options.datasets = {arguments.text("--text")};
     const std::filesystem::path output = arguments.text("--output");
     options.workspace = output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");

@@ -6,7 +6,10 @@
 
 #include <optional>
 
-// That of --calibration or --imatrix, or one made on the way of --text if `make`; none without. Throws WrongUsage for
-// more than one of them.
-std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, const quern::Model& model, bool make,
+// What --text may be used for.
+enum class Making { Nothing, Sums, SecondMoments };
+
+// That of --calibration or --imatrix, or one made on the way of --text; none without. Throws WrongUsage for more than
+// one of them, and for --text where nothing may be made.
+std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, const quern::Model& model, Making making,
                                                    quern::Progress& progress);

@@ -65,7 +65,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const bool json = arguments.has("--json");
     const quern::Model original = opened(arguments.positional()[0], json);
     const quern::Model quantized = opened(arguments.positional()[1], json);
-    const auto calibration = givenCalibration(arguments, original, false, progress);
+    const auto calibration = givenCalibration(arguments, original, Making::Nothing, progress);
     std::vector<std::string> warnings;
     noteMissing(original, quantized, " is only in the first model.", warnings);
     noteMissing(quantized, original, " is only in the second model.", warnings);

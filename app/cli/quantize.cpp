@@ -15,7 +15,7 @@ constexpr Option kOptions[] {
     {"--output", "OUT.gguf", "the file to write", "-o"},
     {"--preset", "NAME", "a mix of types of llama.cpp, e.g. Q4_K_M; quern-cli formats lists them"},
     {"--format", "F", "one format for every tensor that may be quantized"},
-    {"--method", "M", "the method for --format; nearest if absent"},
+    {"--method", "M", "the method for --format or --preset; nearest if absent; quern-cli methods lists all"},
     {"--set", "KEY=VALUE", "a setting of --method; may be repeated"},
     {"--recipe", "R.json", "a recipe"},
     {"--rule", "GLOB=FORMAT[:METHOD]", "for some tensors, upon all that; may be repeated, the last match decides"},
@@ -85,8 +85,11 @@ quern::Recipe recipeOf(const Arguments& arguments)
         throw WrongUsage("--preset, --format and --recipe exclude each other; --rule goes with each");
     if (ways == 0 && !arguments.has("--rule"))
         throw WrongUsage("what to do is missing: --preset, --format, --recipe or --rule");
-    if (!arguments.has("--format") && (arguments.has("--method") || arguments.has("--set")))
-        throw WrongUsage("--method and --set go with --format");
+    const bool method = arguments.has("--method");
+    if (!arguments.has("--format") && !arguments.has("--preset") && (method || arguments.has("--set")))
+        throw WrongUsage("--method and --set go with --format or --preset");
+    if (!method && arguments.has("--set") && arguments.has("--preset"))
+        throw WrongUsage("--set with --preset needs --method");
     quern::Recipe recipe;
     if (arguments.has("--recipe"))
         recipe = recipeAt(arguments.text("--recipe"));
@@ -94,6 +97,9 @@ quern::Recipe recipeOf(const Arguments& arguments)
         recipe.preset = quern::findPreset(arguments.text("--preset"));
         if (!recipe.preset)
             quern::fail("The preset %1 is not known; quern-cli formats lists all.", arguments.text("--preset"));
+        if (method)
+            recipe.method = methodNamed(arguments.text("--method"));
+        recipe.settings = settings(arguments.all("--set"));
     }
     if (arguments.has("--format"))
         recipe.rules.push_back({"*",
@@ -174,7 +180,9 @@ void run(const Arguments& arguments, quern::Progress& progress)
     if (model.obstacle)
         throw quern::Error(*model.obstacle);
     quern::ProgressPart calibrating(progress, 0, arguments.has("--text") ? kCalibrating : 0);
-    const auto calibration = givenCalibration(arguments, model, !dry, calibrating);
+    const bool moments = quern::needsOf(recipe) == quern::Needs::SecondMoments;
+    const Making making = dry ? Making::Nothing : moments ? Making::SecondMoments : Making::Sums;
+    const auto calibration = givenCalibration(arguments, model, making, calibrating);
     const quern::Calibration* weights = calibration ? &*calibration : nullptr;
     const quern::Plan plan
         = quern::resolve(recipe, model, weights, dry ? quern::Purpose::Sizes : quern::Purpose::Quantize);
@@ -187,6 +195,10 @@ void run(const Arguments& arguments, quern::Progress& progress)
         options.zeroNonFinite = arguments.has("--zero-nonfinite");
         options.overwrite = arguments.has("--overwrite");
         options.done = [&](const quern::TensorResult& tensor) {
+            if (!json)
+                warn(tensor.warnings);
+            for (const std::string& warning : tensor.warnings)
+                result["warnings"].push_back(warning);
             const bool weighted = quern::inputsOf(model.tensors[tensor.index], weights) != nullptr;
             addErrors(result["tensors"][tensor.index], tensor, weighted);
         };

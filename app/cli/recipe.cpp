@@ -57,7 +57,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
         say(quern::toJson(recipe));
     if (arguments.positional().size() > 2) {
         const quern::Model model = opened(arguments.positional()[2], json);
-        const auto calibration = givenCalibration(arguments, model, false, progress);
+        const auto calibration = givenCalibration(arguments, model, Making::Nothing, progress);
         const quern::Plan plan = quern::resolve(recipe, model, calibration ? &*calibration : nullptr);
         addPlan(result, plan, model);
         if (!json) {
