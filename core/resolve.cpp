@@ -1,27 +1,18 @@
-#include "core/curvatures.h"
+#include "core/methodchoice.h"
 #include "core/pattern.h"
 #include "core/preset.h"
 #include "core/quantize.h"
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 #include <map>
 
 // Recipe x Model -> Plan.
 namespace quern {
 namespace {
 
-// Tensors that share a fate, told of in one sentence.
-struct Group {
-    std::size_t count = 0;
-    std::string first;
-
-    void add(const std::string& name)
-    {
-        if (count++ == 0)
-            first = name;
-    }
-};
+using Group = TensorGroup;
 
 // Matrices of experts and how much of a calibration's tokens was routed to them.
 struct Coverage {
@@ -144,13 +135,13 @@ public:
         , m_model(model)
         , m_calibration(calibration && !calibration->inputs.empty() ? calibration : nullptr)
         , m_purpose(purpose)
+        , m_methods(recipe, m_calibration)
     {
     }
 
     Plan plan()
     {
         chooseFormats();
-        checkMoments();
         for (const PlannedTensor& planned : m_plan.tensors) {
             m_plan.methodBytes += planned.methodBytes;
             m_plan.storedBytes += planned.storedBytes;
@@ -174,46 +165,22 @@ private:
             const BlockFormat* asked = rule ? nullptr : types[i].asked;
             Choice choice = rule ? rule->choice : Choice {};
             if (!rule && types[i].format && types[i].format != tensor.format)
-                choice = ofPreset(tensor, *types[i].format);
+                choice = m_methods.ofPreset(tensor, *types[i].format);
             m_plan.tensors.push_back(planned(tensor, std::move(choice), asked));
         }
+        if (m_purpose == Purpose::Quantize)
+            m_methods.check();
         rules.warnOfUnused(m_plan.warnings);
-    }
-
-    Choice ofPreset(const Tensor& tensor, const BlockFormat& format)
-    {
-        Choice choice {.quantizer = m_nearest, .format = &format, .settings = {}};
-        if (!m_recipe.method)
-            return choice;
-        if (m_recipe.method->supports(format))
-            return {.quantizer = m_recipe.method, .format = &format, .settings = m_recipe.settings};
-        if (!format.floating())
-            m_unsupported[&format].add(tensor.name);
-        return choice;
-    }
-
-    // Where H is lacking, of a tensor or of all.
-    void replaceMethod(const Tensor& tensor, Choice& choice)
-    {
-        if (choice.quantizer->needs != Needs::SecondMoments)
-            return;
-        const InputStats* stats = inputsOf(tensor, m_calibration);
-        m_moments |= stats && !stats->hessians.empty();
-        if (stats && !stats->hessians.empty())
-            return;
-        if (tensor.name != "token_embd.weight") // a look-up, which has no inputs
-            m_flat[choice.quantizer].add(tensor.name);
-        choice.quantizer = m_nearest;
-        choice.settings.clear();
     }
 
     PlannedTensor planned(const Tensor& tensor, Choice choice, const BlockFormat* asked)
     {
         if (choice.quantizer) {
             checkFits(choice, tensor, m_purpose);
-            replaceMethod(tensor, choice);
-        } else
+            m_methods.replaceBlind(tensor, choice);
+        } else {
             choice.format = tensor.format;
+        }
         const BlockFormat* stored = storedFormat(*choice.format, tensor.cols());
         if (!stored)
             fail(QUERN_TEXT("core",
@@ -244,16 +211,6 @@ private:
             m_blind[choice.format].add(tensor.name);
         else if (m_calibration && !seen && !ends)
             m_unseen.add(tensor.name);
-    }
-
-    void checkMoments() const
-    {
-        if (m_purpose == Purpose::Quantize && !m_flat.empty() && !m_moments)
-            fail(QUERN_TEXT("core",
-                            "The method %1 needs second moments of the inputs, which %2. Calibrate with second moments "
-                            "(quern-cli calibrate --hessian), or choose another method."),
-                 m_flat.begin()->first->name,
-                 m_calibration ? "the calibration does not hold" : "only a calibration gives");
     }
 
     // llama.cpp wants one number for a mix: the preset's, or that of the preset most weights are of.
@@ -336,19 +293,7 @@ private:
                            "%1 tensors, for example %2, become %3, which is too coarse to be of use without an "
                            "importance matrix of theirs."),
                 {n(group), name(group), std::string(format->name)}));
-        for (const auto& [format, group] : m_unsupported)
-            warnings.push_back(sentence(
-                QUERN_TEXT(
-                    "core",
-                    "%1 tensors, for example %2, become %3, which the method %4 cannot produce: they are rounded "
-                    "to the nearest values."),
-                {n(group), name(group), std::string(format->name), std::string(m_recipe.method->name)}));
-        for (const auto& [method, group] : m_flat)
-            warnings.push_back(sentence(
-                QUERN_TEXT("core",
-                           "The calibration has no second moments of the inputs of %1 tensors, for example %2, which "
-                           "the method %3 needs: they are rounded to the nearest values."),
-                {n(group), name(group), std::string(method->name)}));
+        std::ranges::copy(m_methods.sentences(), std::back_inserter(warnings));
         if (m_unseen.count > 0)
             warnings.push_back(
                 sentence(QUERN_TEXT("core", "The importance matrix says nothing of %1 tensors, for example %2."),
@@ -375,7 +320,6 @@ private:
 
     struct ByName {
         static std::string_view key(const BlockFormat* format) { return format->name; }
-        bool operator()(const Quantizer* a, const Quantizer* b) const { return a->name < b->name; }
         bool operator()(const BlockFormat* a, const BlockFormat* b) const { return a->name < b->name; }
         using Pair = std::pair<const BlockFormat*, const BlockFormat*>;
         bool operator()(const Pair& a, const Pair& b) const
@@ -388,12 +332,10 @@ private:
     const Model& m_model;
     const Calibration* m_calibration;
     Purpose m_purpose;
+    MethodChoice m_methods;
     Plan m_plan;
     std::map<std::pair<const BlockFormat*, const BlockFormat*>, Group, ByName> m_fallbacks;
-    std::map<const BlockFormat*, Group, ByName> m_again, m_blind, m_unsupported;
-    std::map<const Quantizer*, Group, ByName> m_flat; // lack H
-    bool m_moments = false;                           // a tensor has H that its method asks for
-    const Quantizer* m_nearest = findQuantizer("nearest");
+    std::map<const BlockFormat*, Group, ByName> m_again, m_blind;
     Group m_unseen;
     Coverage m_experts;
 };

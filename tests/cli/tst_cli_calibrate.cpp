@@ -61,6 +61,7 @@ class TestCliCalibrate : public QObject {
 private slots:
     void init();
     void writesWhatOthersUse();
+    void collectsWhatMethodsNeed();
     void tellsWhatItTakesAndLacks();
     void goesOnAfterBeingKilled();
     void staysWithinHalfTheModel();
@@ -115,6 +116,34 @@ void TestCliCalibrate::writesWhatOthersUse()
     }
     const Json compared = run({"compare", m_demo, a, "--calibration", m_out, "--json"}).json();
     QVERIFY(compared.dump().find("\"rho\":0.") != std::string::npos);
+}
+
+// A preset by GPTQ: --text then gives second moments as well, and a file must hold them.
+void TestCliCalibrate::collectsWhatMethodsNeed()
+{
+    const QString a = m_folder.filePath("a.gguf");
+    const QStringList quantize {"quantize", m_demo, "--preset", "Q4_0", "--json", "--overwrite", "-o", a};
+    const QStringList gptq {"--method", "gptq+descent", "--set", "passes=2"};
+    const Outcome made = run(quantize + gptq + m_text);
+    QVERIFY2(made.status == 0, made.err);
+    const Json result = made.json(), nearest = run(quantize + m_text).json();
+    for (std::size_t i = 0; i < result["tensors"].size(); ++i) {
+        const Json &tensor = result["tensors"][i], &other = nearest["tensors"][i];
+        if (tensor["name"] == "blk.0.ffn_down.weight") {
+            COMPARE_JSON(tensor["method"], "gptq+descent");
+            QVERIFY(tensor["rel_rmse"].get<double>() > other["rel_rmse"].get<double>()); // the output counts instead
+        } else if (tensor["name"] == "token_embd.weight") {
+            COMPARE_JSON(tensor["method"], "nearest");
+        }
+        COMPARE_JSON(tensor["bytes"], other["bytes"]);
+    }
+    QVERIFY(result["warnings"].dump().find("token_embd.weight") != std::string::npos);
+
+    run(QStringList {"calibrate", m_demo, "-o", m_out} + m_text);
+    const Outcome without = run(quantize + gptq + QStringList {"--calibration", m_out});
+    QVERIFY(without.status == 1 && without.err.contains("second moments"));
+    QCOMPARE(run(quantize + QStringList {"--set", "passes=2"}).status, 2);
+    QCOMPARE(run(quantize + QStringList {"--method", "gptq", "--set", "passes=2"} + m_text).status, 1);
 }
 
 void TestCliCalibrate::tellsWhatItTakesAndLacks()

@@ -1,12 +1,14 @@
 // What every quantizer promises. A new one is tested by being in the catalogue.
+#include "core/curvature.h"
 #include "core/error.h"
 #include "core/modelmaker.h"
+#include "core/moments.h"
 #include "core/parallel.h"
 #include "core/quantizer.h"
 
 #include <QTest>
 
-#include <cmath>
+#include <map>
 #include <set>
 
 using namespace quern;
@@ -57,6 +59,33 @@ std::vector<float> importance()
     return squares;
 }
 
+// Of inputs that depend on each other, with `importance` as their squares.
+const Matrix& secondMoments()
+{
+    static const Matrix all = [] {
+        const std::vector<float> squares = importance();
+        const Eigen::Map<const Eigen::RowVectorXf> wanted(squares.data(), kCols);
+        Matrix h = moments::of(kCols, 300, 7);
+        const Eigen::RowVectorXf scales = (wanted.array() / h.diagonal().transpose().array()).sqrt();
+        h = scales.asDiagonal() * h * scales.asDiagonal();
+        return h;
+    }();
+    return all;
+}
+
+const Curvature* curvatureFor(const Quantizer& quantizer, const BlockFormat& format)
+{
+    static std::map<std::pair<std::string_view, int>, Curvature> known;
+    if (!quantizer.curvature)
+        return nullptr;
+    const std::pair key(quantizer.name, format.values);
+    if (!known.contains(key)) {
+        NoProgress progress;
+        known.emplace(key, curvatureOf(moments::hessian(secondMoments()), format, quantizer.curvature({}), progress));
+    }
+    return &known.at(key);
+}
+
 // Rows [first, first + n) as a slab of the matrix.
 std::vector<std::byte> quantized(const Quantizer& quantizer, const BlockFormat& format, long first, long n,
                                  Progress& progress)
@@ -70,7 +99,8 @@ std::vector<std::byte> quantized(const Quantizer& quantizer, const BlockFormat& 
                    .low = all.minCoeff(),
                    .high = all.maxCoeff(),
                    .format = format,
-                   .settings = settings},
+                   .settings = settings,
+                   .curvature = curvatureFor(quantizer, format)},
                   out, progress);
     return out;
 }
@@ -91,6 +121,7 @@ void TestQuantizers::haveNamesAndSettings()
         QVERIFY2(names.insert(quantizer->name).second && name != "copy", name.c_str());
         QCOMPARE(findQuantizer(quantizer->name), quantizer);
         QVERIFY2(quantizer->summary && *quantizer->summary && quantizer->run, name.c_str());
+        QVERIFY2((quantizer->needs == Needs::SecondMoments) == (quantizer->curvature != nullptr), name.c_str());
         std::set<std::string_view> params;
         for (const Param& param : quantizer->params) {
             QVERIFY2(params.insert(param.name).second && param.name.find('=') == std::string_view::npos, name.c_str());
@@ -131,18 +162,14 @@ void TestQuantizers::doBetterThanZeros()
     NoProgress progress;
     const auto blocks = quantized(*quantizer, *format, 0, kRows, progress);
     const Matrix original = weights();
-    const std::vector<float> squares = importance();
-    std::vector<float> decoded(kCols);
-    for (long row = 0; row < kRows; ++row) {
-        format->decode(*format, blocks.data() + static_cast<std::size_t>(row) * format->rowBytes(kCols), decoded);
-        double error = 0, power = 0;
-        for (long c = 0; c < kCols; ++c) {
-            const double x = original(row, c), w = squares[static_cast<std::size_t>(c)];
-            error += w * std::pow(x - double(decoded[static_cast<std::size_t>(c)]), 2);
-            power += w * x * x;
-        }
-        QVERIFY2(error < power, qPrintable(QString("row %1: %2 of its power").arg(row).arg(error / power)));
-    }
+    const Matrix decoded = moments::decoded(*format, blocks, kRows, kCols);
+    Matrix h = secondMoments(); // what the method makes small
+    if (!quantizer->curvature)
+        h = Matrix(secondMoments().diagonal().asDiagonal());
+    const Eigen::VectorXd error = moments::costs(original - decoded, h), power = moments::costs(original, h);
+    for (long row = 0; row < kRows; ++row)
+        QVERIFY2(error(row) < power(row),
+                 qPrintable(QString("row %1: %2 of its power").arg(row).arg(error(row) / power(row))));
 }
 
 void TestQuantizers::stopWhenTold_data()

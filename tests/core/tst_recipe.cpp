@@ -58,6 +58,8 @@ private slots:
     void describesTheResultInItsMetadata();
     void checksTheImportanceMatrix();
     void tellsOfExpertsWithoutTokens();
+    void givesPresetsAMethod();
+    void knowsWhatMethodsNeed();
 };
 
 void TestRecipe::matchesNames_data()
@@ -132,6 +134,9 @@ void TestRecipe::readsWhatItWrites()
     Recipe written
         = recipe({{"blk.*.ffn_down.weight", to("Q8_0")}, {"/attn_\"q\"/", {}}, {"M\xC3\xBChle", to("Q4_0")}});
     written.preset = findPreset("Q4_K_M");
+    written.method = findQuantizer("gptq+descent");
+    written.settings["passes"] = 7;
+    written.rules[0].choice = {findQuantizer("gptq"), findBlockFormat("Q5_K"), {{"damping", 0.05}}};
     for (const int indent : {-1, 2})
         QVERIFY(recipeFromJson(toJson(written, indent), "memory") == written);
     QVERIFY(!(toJson(written, -1).find('\n') != std::string::npos));
@@ -164,6 +169,11 @@ void TestRecipe::refusesBadRecipes_data()
         "rules[1]");
     row("format", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q99"}]})", "Q99");
     row("method", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q8_0","method":"magic"}]})", "magic");
+    row("method of a preset", R"({"quern_recipe":1,"preset":"Q4_0","method":"magic"})", "magic");
+    row("method without a preset", R"({"quern_recipe":1,"method":"gptq"})", "without \"preset\"");
+    row("settings without a method", R"({"quern_recipe":1,"preset":"Q4_0","settings":{}})", "without \"method\"");
+    row("setting of a preset's method",
+        R"({"quern_recipe":1,"preset":"Q4_0","method":"gptq","settings":{"damping":2}})", "settings.damping");
     row("no format", R"({"quern_recipe":1,"rules":[{"match":"*","method":"nearest"}]})", "no format");
     row("copy with format", R"({"quern_recipe":1,"rules":[{"match":"*","method":"copy","format":"Q8_0"}]})", "copies");
     row("setting", R"({"quern_recipe":1,"rules":[{"match":"*","format":"Q8_0","settings":{"damping":0.1}}]})",
@@ -328,6 +338,50 @@ void TestRecipe::tellsOfExpertsWithoutTokens()
     QVERIFY2(few.startsWith("1 of 4") && few.contains("2 of blk.0.ffn_up_exps.weight"), qPrintable(few));
     calibration.inputs["blk.0.ffn_up_exps.weight"].counts = {4000, 40, 4000, 4000};
     QVERIFY(resolve(recipe({{"blk.0.ffn_up_exps.weight", to("IQ2_XXS")}}), model, &calibration).warnings.empty());
+}
+
+void TestRecipe::givesPresetsAMethod()
+{
+    const Model model = small();
+    Calibration calibration;
+    for (const char* name : {"blk.0.attn_q.weight", "blk.1.attn_q.weight", "output.weight"}) {
+        InputStats& stats = calibration.inputs[name];
+        stats.sumSquares = Eigen::MatrixXd::Ones(1, 256);
+        stats.counts = {4};
+        if (*name == 'b')
+            stats.hessians = {std::make_shared<const Hessian>(Hessian::of(256, std::vector<float>(256 * 257 / 2, 1)))};
+    }
+    Recipe wanted;
+    wanted.preset = findPreset("Q4_K_M");
+    wanted.method = findQuantizer("gptq");
+    wanted.settings["damping"] = 0.05;
+    const Plan plan = resolve(wanted, model, &calibration);
+    const Choice chosen = planned(plan, model, "blk.1.attn_q.weight").choice;
+    QVERIFY(chosen == Choice({wanted.method, findBlockFormat("Q4_K"), wanted.settings}));
+    // Without second moments, of the tensor or at all.
+    QCOMPARE(planned(plan, model, "blk.0.attn_k.weight").choice.quantizer->name, "nearest");
+    QVERIFY(planned(plan, model, "output.weight").choice == to("Q6_K"));
+    QVERIFY(std::ranges::any_of(plan.warnings, [](const std::string& warning) {
+        return warning.starts_with("28 tensors, for example token_embd.weight")
+            && warning.find("gptq") != std::string::npos;
+    }));
+    calibration.inputs.erase("blk.0.attn_q.weight");
+    calibration.inputs.erase("blk.1.attn_q.weight");
+    QVERIFY(complaint([&] { resolve(wanted, model, &calibration); }).contains("second moments"));
+    QVERIFY(complaint([&] { resolve(wanted, model, nullptr); }).contains("needs a calibration"));
+    const Plan sizes = resolve(wanted, model, nullptr, Purpose::Sizes);
+    QCOMPARE(sizes.storedBytes, plan.storedBytes);
+}
+
+void TestRecipe::knowsWhatMethodsNeed()
+{
+    Recipe wanted;
+    wanted.preset = findPreset("Q4_K_M");
+    QVERIFY(needsOf(wanted) == Needs::Nothing);
+    wanted.method = findQuantizer("gptq");
+    QVERIFY(needsOf(wanted) == Needs::SecondMoments);
+    QVERIFY(needsOf(recipe({{"*", to("Q8_0")}, {"a", {findQuantizer("descent"), findBlockFormat("Q4_0"), {}}}}))
+            == Needs::SecondMoments);
 }
 
 QTEST_GUILESS_MAIN(TestRecipe)
