@@ -15,8 +15,7 @@ namespace quern {
 namespace {
 
 constexpr Param kNorm {.name = "p", .label = QUERN_TEXT("core", "Norm p"), .minimum = 0.1, .maximum = 1, .preset = 0.7};
-constexpr Param kBeta {
-    .name = "beta", .label = QUERN_TEXT("core", "Beta"), .minimum = 1, .maximum = 1e6, .preset = 10};
+constexpr Param kBeta {.name = "beta", .label = QUERN_TEXT("core", "Beta"), .minimum = 1, .maximum = 1e6, .preset = 10};
 constexpr Param kGrowth {
     .name = "kappa", .label = QUERN_TEXT("core", "Growth of beta"), .minimum = 1, .maximum = 2, .preset = 1.01};
 constexpr Param kRounds {
