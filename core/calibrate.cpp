@@ -222,7 +222,7 @@ private:
                     continue;
                 auto& there = moved[h];
                 if (!there) {
-                    there = std::make_shared<const Hessian>(Hessian {h->size, {next, h->lower.size()}, mapped});
+                    there = std::make_shared<const Hessian>(Hessian {h->size, {next, h->lower.size()}, mapped, nullptr});
                     next += h->lower.size();
                 }
                 h = there;

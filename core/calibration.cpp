@@ -4,6 +4,7 @@
 #include "core/parallel.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace quern {
 namespace {
@@ -13,6 +14,7 @@ using SharedHessian = std::shared_ptr<const Hessian>;
 // Mean of two, weighed by their counts.
 SharedHessian merged(const Hessian& a, double countA, const Hessian& b, double countB, Progress& progress)
 {
+    assert(!a.scale && !b.scale);
     std::vector<float> lower(a.lower.size());
     const double share = countB / (countA + countB);
     parallelFor(a.size, progress, [&](long i) {

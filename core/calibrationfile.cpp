@@ -86,7 +86,7 @@ private:
         const auto [all, owner] = floats(tensor);
         for (long i = 0; i < experts; ++i) {
             const bool seen = stats.counts[static_cast<std::size_t>(i)] > 0;
-            const Hessian h {size, all.subspan(static_cast<std::size_t>(i) * values, values), owner};
+            const Hessian h {size, all.subspan(static_cast<std::size_t>(i) * values, values), owner, nullptr};
             stats.hessians.push_back(seen ? std::make_shared<const Hessian>(h) : nullptr);
         }
     }

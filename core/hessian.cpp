@@ -40,7 +40,15 @@ Hessian Hessian::of(long size, std::vector<float> lower)
 {
     assert(static_cast<long>(lower.size()) == values(size));
     const auto owner = std::make_shared<const Values>(std::move(lower));
-    return {size, owner->values, owner};
+    return {size, owner->values, owner, nullptr};
+}
+
+Hessian Hessian::rescaled(const Eigen::Ref<const Matrix>& by) const
+{
+    assert(by.rows() == 1 && by.cols() == size);
+    Hessian result = *this;
+    result.scale = std::make_shared<const Matrix>(scale ? Matrix(scale->cwiseProduct(by)) : Matrix(by));
+    return result;
 }
 
 Matrix Hessian::matrix(Progress& progress) const
@@ -51,9 +59,10 @@ Matrix Hessian::matrix(Progress& progress) const
         const float* row = lower.data() + values(i);
         bool finite = row[i] >= 0;
         for (long j = 0; j <= i; ++j) {
-            finite &= std::isfinite(row[j]);
-            h(i, j) = row[j];
-            h(j, i) = row[j];
+            const float value = scale ? row[j] * (*scale)(0, i) * (*scale)(0, j) : row[j];
+            finite &= std::isfinite(value);
+            h(i, j) = value;
+            h(j, i) = value;
         }
         if (!finite)
             sound = false;

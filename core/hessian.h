@@ -11,7 +11,10 @@ struct Hessian {
     std::span<const float> lower;         // the lower triangle by rows: H_00, H_10, H_11, H_20, ...
     std::shared_ptr<const Storage> owner; // keeps its bytes alive: memory, or a mapped file
 
+    std::shared_ptr<const Matrix> scale; // 1 x size: H_ij is lower's times scale_i scale_j; null: all 1
+
     static Hessian of(long size, std::vector<float> lower);
+    Hessian rescaled(const Eigen::Ref<const Matrix>& by) const; // of inputs x_i by_i
     static long values(long size) { return size * (size + 1) / 2; }
 
     // size x size, both triangles. Throws Error if a value is no finite number, one on the diagonal is negative, or

@@ -1,6 +1,7 @@
 #include "core/calibrationfile.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 namespace quern {
@@ -108,6 +109,7 @@ Metadata metadataOf(const Calibration& calibration, const Parts& parts)
 void write(PendingFile& file, std::uint64_t offset, const Hessian& h, Progress& progress)
 {
     std::vector<std::byte> slab;
+    assert(!h.scale);
     for (std::span<const std::byte> rest = std::as_bytes(h.lower); !rest.empty(); rest = rest.subspan(slab.size())) {
         progress.check();
         const auto next = rest.first(std::min(kSlab, rest.size()));
