@@ -222,7 +222,8 @@ private:
                     continue;
                 auto& there = moved[h];
                 if (!there) {
-                    there = std::make_shared<const Hessian>(Hessian {h->size, {next, h->lower.size()}, mapped, nullptr});
+                    there
+                        = std::make_shared<const Hessian>(Hessian {h->size, {next, h->lower.size()}, mapped, nullptr});
                     next += h->lower.size();
                 }
                 h = there;
