@@ -8,10 +8,14 @@
 
 namespace quern {
 
+// How long an encoder may search: Fast is for previews while a control is dragged, Best for files.
+enum class Effort { Fast, Best };
+
 // What an encoder may know besides the values themselves.
 struct Fit {
     std::span<const float> importance {}; // as many as values, or empty: all ones
     float low = 0, high = 0;              // range of the whole tensor; read by formats of Scope::Tensor only
+    Effort effort = Effort::Best;
 };
 
 // The grid of the workbench's own affine formats: x = s * q (Symmetric), s * q + m (Minimum), s * (q - z) (ZeroPoint).

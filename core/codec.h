@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/blockformat.h"
+#include "core/iq4.h"
 #include "core/stored.h"
 
 #include <array>
@@ -16,7 +17,8 @@ namespace quern {
 //     void unpack(int8_t* v) the integers of all values
 //     void set(int i, int v) stores the integer of value i
 //     int nearest(float t)   static: the integer nearest to t that a code can stand for
-//     void pack(int8_t* v)   stores the integers of all values; where it is missing, encoders set() each
+//     void pack(int8_t* v)   stores the integers of all values; for encodeTiles
+//     kCodes                 what its codes can stand for; for encodeTiles
 // and no alignment.
 struct Grid {
     float scale, offset;
@@ -28,6 +30,12 @@ inline float position(const Grid& grid, float x)
     return grid.scale == 0.0f ? 0.0f : (x - grid.offset) / grid.scale;
 }
 
+// What a code can stand for: the integers from low to high, or the 16 values of IQ4.
+struct Codes {
+    float low, high;
+    bool iq4 = false;
+};
+
 // Nearest integer, ties to even, within [low, high]; not a number counts as low.
 constexpr float roundedWithin(float t, float low, float high)
 {
@@ -35,6 +43,11 @@ constexpr float roundedWithin(float t, float low, float high)
     const float above = t > low ? t : low;
     const float within = above < high ? above : high;
     return (within + kShift) - kShift;
+}
+
+constexpr int nearestCode(float t, const Codes& codes)
+{
+    return static_cast<int>(codes.iq4 ? nearestIq4(t) : roundedWithin(t, codes.low, codes.high));
 }
 
 template <typename Block>

@@ -32,7 +32,8 @@ QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const In
 Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats* stats, long stride, Progress& progress)
 {
     const Choice whole = complete(tensor, choice);
-    const SlabInput in = previewInput(tensor, whole, stats, progress);
+    SlabInput in = previewInput(tensor, whole, stats, progress);
+    in.effort = stride > 1 ? Effort::Fast : Effort::Best;
     const std::vector<Slab> all = slabs(tensor, stride);
     std::vector<Distortion> parts(all.size());
     Curvatures curvatures;

@@ -55,7 +55,8 @@ struct QuantizedRows {
 QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const InputStats* stats, long first, long n,
                             Progress& progress);
 
-// Distortion of a choice on one tensor without keeping the result: of every `stride`-th group of rows (1: all, exact).
+// Distortion of a choice on one tensor without keeping the result: of every `stride`-th group of rows, with encoders
+// that search less long; 1: of all, and exact.
 Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats* stats, long stride,
                    Progress& progress);
 

@@ -32,6 +32,7 @@ struct QuantizerInput {
     const BlockFormat& format;
     const Settings& settings;
     const Curvature* curvature = nullptr; // of this matrix, with all that Quantizer::curvature asks for
+    Effort effort = Effort::Best;
 };
 
 // An algorithm that decides which of the values a BlockFormat can represent each weight becomes.

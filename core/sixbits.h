@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/fit.h"
+#include "core/encode.h"
 
 namespace quern {
 
@@ -34,10 +34,8 @@ struct SixBitGrids {
     {
         return {d * static_cast<float>(scales.scale(g)), -(dmin * static_cast<float>(scales.minimum(g)))};
     }
-    // For codes in [0, top].
-    void fit(const Sample& sample, int top)
+    void set(const SharedGrids& best)
     {
-        const GridSet best = fitGrids(sample, 32, top, 63);
         d = best.d;
         dmin = best.dmin;
         for (std::size_t g = 0; g < 8; ++g)

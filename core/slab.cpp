@@ -102,7 +102,8 @@ std::vector<std::byte> chosen(const SlabInput& in, const Slab& slab, const Matri
                    .high = in.high,
                    .format = format,
                    .settings = in.choice.settings,
-                   .curvature = in.curvature},
+                   .curvature = in.curvature,
+                   .effort = in.effort},
                   bytes, progress);
     return bytes;
 }

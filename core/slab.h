@@ -16,10 +16,11 @@ std::vector<Slab> slabs(const Tensor& tensor, long stride = 1);
 
 struct SlabInput {
     const Tensor& tensor;
-    const Choice& choice;       // format never null
-    const BlockFormat& stored;  // what the bytes are to be in: the choice's format, or what carries it
-    const InputStats* stats;    // may be null
-    float low = 0, high = 0;    // of the whole tensor; for formats of Scope::Tensor
+    const Choice& choice;      // format never null
+    const BlockFormat& stored; // what the bytes are to be in: the choice's format, or what carries it
+    const InputStats* stats;   // may be null
+    float low = 0, high = 0;   // of the whole tensor; for formats of Scope::Tensor
+    Effort effort = Effort::Best;
     bool zeroNonFinite = false; // else a slab with such weights is counted and left alone
     // Of the slab's matrix; where the choice's quantizer needs it and has none, the nearest values are chosen.
     const Curvature* curvature = nullptr;

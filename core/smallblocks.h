@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/fit.h"
+#include "core/encode.h"
 
 // Q4_0, Q4_1, Q5_0, Q5_1: blocks of 32 weights with one grid.
 namespace quern {
@@ -58,45 +58,45 @@ struct FiveBits {
 };
 
 // x = d * q,  q from -kZero to kZero - 1, stored as q + kZero.
-template <typename Codes>
+template <typename Bits>
 struct ScaledBlock {
     Half d;
-    Codes codes;
+    Bits codes;
 
-    static constexpr int kValues = 32, kGroup = 32, kZero = (Codes::kTop + 1) / 2;
+    static constexpr int kValues = 32, kGroup = 32, kZero = (Bits::kTop + 1) / 2;
     static constexpr bool kOffset = false;
+    static constexpr Codes kCodes {-kZero, kZero - 1};
 
     Grid grid(int) const { return {d, 0.0f}; }
     void unpack(std::int8_t* v) const { codes.unpack(v, kZero); }
     void set(int i, int v) { codes.set(i, v + kZero); }
     void pack(const std::int8_t* v) { codes.pack(v, kZero); }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, -kZero, kZero - 1)); }
-    void fit(const Sample& sample) { d = fitScale(sample, {-kZero, kZero - 1}); }
-    void setGrid(const Grid& grid) { d = finiteHalf(grid.scale); }
-    static AlikeGrids fitAlike(std::span<const float> x) { return scalesOfAlike(x, Codes::kTop); }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(const Tile& tile, Effort effort) { return findScales(tile, kCodes, effort); }
+    void setParameters(const Grid& grid) { d = grid.scale; }
 };
 
 // x = d * q + m,  q in [0, kTop].
-template <typename Codes>
+template <typename Bits>
 struct ShiftedBlock {
     Half d, m;
-    Codes codes;
+    Bits codes;
 
     static constexpr int kValues = 32, kGroup = 32;
     static constexpr bool kOffset = true;
+    static constexpr Codes kCodes {0, Bits::kTop};
 
     Grid grid(int) const { return {d, m}; }
     void unpack(std::int8_t* v) const { codes.unpack(v, 0); }
     void set(int i, int v) { codes.set(i, v); }
     void pack(const std::int8_t* v) { codes.pack(v, 0); }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, Codes::kTop)); }
-    void fit(const Sample& sample) { setGrid(fitGrid(sample, Codes::kTop)); }
-    void setGrid(const Grid& grid)
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(Tile& tile, Effort effort) { return findGrids(tile, kCodes, effort); }
+    void setParameters(const Grid& grid)
     {
-        d = finiteHalf(grid.scale);
-        m = finiteHalf(grid.offset);
+        d = grid.scale;
+        m = grid.offset;
     }
-    static AlikeGrids fitAlike(std::span<const float> x) { return gridsOfAlike(x, Codes::kTop); }
 };
 
 } // namespace quern

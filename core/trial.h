@@ -1,12 +1,11 @@
 #pragma once
 
 #include "core/fit.h"
-#include "core/iq4.h"
 
 #include <algorithm>
 #include <utility>
 
-// Grids tried on a group of weights, many at once: the inner loop of core/fit.cpp.
+// Grids tried on a group of weights, many at once, for blocks that are searched one at a time.
 namespace quern {
 
 using Lanes = std::array<float, kLanes>;
@@ -19,8 +18,8 @@ float combined(int n, float start, const Value& value, const Combine& combine)
     alignas(64) Lanes lanes;
     lanes.fill(start);
     int i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-        for (int c = 0; c < kLanes; ++c)
+    for (; i + static_cast<int>(kLanes) <= n; i += static_cast<int>(kLanes))
+        for (int c = 0; c < static_cast<int>(kLanes); ++c)
             lanes[static_cast<std::size_t>(c)] = combine(lanes[static_cast<std::size_t>(c)], value(i + c));
     for (; i < n; ++i)
         lanes[0] = combine(lanes[0], value(i));
@@ -65,35 +64,6 @@ struct Group {
         , sumWx(sum(n, [this](int i) { return wx[i]; }))
     {
     }
-};
-
-struct Integers {
-    float low, high;
-
-    int levels() const { return static_cast<int>(high - low) + 1; }
-    float nearest(float t) const { return roundedWithin(t, low, high); }
-};
-
-struct Iq4 {
-    float low = kIq4Values.front(), high = kIq4Values.back();
-
-    static int levels() { return static_cast<int>(kIq4Values.size()); }
-
-    // Adds up the steps that lie below t; written out for the compiler, which makes no vectors of loops within loops.
-    static float nearest(float t) { return sumOfSteps(t, std::make_index_sequence<kIq4Values.size() - 1>()); }
-
-private:
-    template <std::size_t... K>
-    static float sumOfSteps(float t, std::index_sequence<K...>)
-    {
-        float value = kIq4Values.front();
-        ((value += t > middle<K> ? step<K> : 0.0f), ...);
-        return value;
-    }
-    template <std::size_t K>
-    static constexpr float middle = 0.5f * static_cast<float>(kIq4Values[K] + kIq4Values[K + 1]);
-    template <std::size_t K>
-    static constexpr float step = static_cast<float>(kIq4Values[K + 1] - kIq4Values[K]);
 };
 
 // 16 grids tried on one group.

@@ -21,6 +21,7 @@ constexpr std::size_t kWide = 4;
 constexpr std::size_t kWidest = 16;
 using Wide = float __attribute__((vector_size(kWide * sizeof(float))));
 using WideIntegers = std::int32_t __attribute__((vector_size(kWide * sizeof(std::int32_t))));
+using WideBytes = std::int8_t __attribute__((vector_size(kWide)));
 
 inline void load(Wide& to, const float* from)
 {

@@ -1,5 +1,5 @@
 #include "core/affine.h"
-#include "core/fit.h"
+#include "core/search.h"
 
 #include <algorithm>
 #include <array>
@@ -129,7 +129,7 @@ void readCodes(const std::byte* in, std::size_t first, std::span<std::uint8_t> c
     }
 }
 
-AffineGrid chosenGrid(const Affine& affine, std::span<const float> x, const Fit& fit, std::size_t first)
+AffineGrid chosenGrid(const Affine& affine, std::span<const float> x, const Fit& fit, std::size_t first, Tile& tile)
 {
     if (affine.scope == Scope::Tensor)
         return affineGrid(affine, fit.low, fit.high, Precision::Half);
@@ -137,25 +137,29 @@ AffineGrid chosenGrid(const Affine& affine, std::span<const float> x, const Fit&
         const Range range = rangeOf(x);
         return affineGrid(affine, range.low, range.high, Precision::Half);
     }
-    const Sample sample(x, Sample::part(fit, first, x.size()));
+    const std::span<const float> importance = fit.importance.subspan(first, x.size());
     const int top = (1 << affine.bits) - 1, middle = 1 << (affine.bits - 1);
-    if (affine.zero == Zero::Symmetric)
-        return {fitScale(sample, {static_cast<float>(-middle), static_cast<float>(middle - 1)}), 0.0f, middle, top};
+    if (affine.zero == Zero::ZeroPoint) {
+        const ZeroGrid grid = findZero(tile, x, importance, top, fit.effort);
+        return {grid.scale, 0.0f, grid.zero, top};
+    }
+    tile.loadWhole(x, importance);
     if (affine.zero == Zero::Minimum) {
-        const Grid grid = fitGrid(sample, top);
+        const Grid grid = findGrids(tile, {0.0f, static_cast<float>(top)}, fit.effort)[0];
         return {grid.scale, grid.offset, 0, top};
     }
-    const ZeroFit zero = fitZero(sample, top);
-    return {zero.scale, 0.0f, zero.zero, top};
+    const Codes codes {static_cast<float>(-middle), static_cast<float>(middle - 1)};
+    return {findScales(tile, codes, fit.effort)[0].scale, 0.0f, middle, top};
 }
 
 template <int Bits>
 void encode(const BlockFormat& format, std::span<const float> x, const Fit& fit, std::byte* blocks)
 {
     const std::size_t n = format.values > 0 ? static_cast<std::size_t>(format.values) : x.size();
+    Tile tile;
     for (std::size_t first = 0; first < x.size(); first += n, blocks += format.bytes) {
         const std::span<const float> group = x.subspan(first, n);
-        const AffineGrid grid = chosenGrid(format.affine, group, fit, first);
+        const AffineGrid grid = chosenGrid(format.affine, group, fit, first, tile);
         writeGrid(format.affine, grid, blocks);
         writeCodes<Bits>(grid, group, blocks + parameterBytes(format.affine));
     }

@@ -1,5 +1,4 @@
-#include "core/fit.h"
-#include "core/iq4.h"
+#include "core/encode.h"
 
 // IQ4_XS: 256 weights in 8 groups.     x = d * s * table[q],  q in [0, 15], s in [-32, 31].     4.25 bits per weight.
 // s + 32 of group g: four bits in half g % 2 of low[g / 2], two at 2 * g of `high`. Codes: 16 bytes a group, as in
@@ -15,6 +14,7 @@ struct Block {
 
     static constexpr int kValues = 256, kGroup = 32;
     static constexpr bool kOffset = false;
+    static constexpr Codes kCodes {-127, 113, true};
 
     Grid grid(int g) const
     {
@@ -26,11 +26,18 @@ struct Block {
         for (int i = 0; i < kValues; ++i)
             v[i] = kIq4Values[nibble(codes + i / 32 * 16, i % 32)];
     }
-    void set(int i, int v) { setNibble(codes + i / 32 * 16, i % 32, nearestIq4(static_cast<float>(v))); }
-    static int nearest(float t) { return kIq4Values[nearestIq4(t)]; }
-    void fit(const Sample& sample)
+    void set(int i, int v) { setNibble(codes + i / 32 * 16, i % 32, iq4Code(v)); }
+    void pack(const std::int8_t* v)
     {
-        const ScaleSet best = fitScales(sample, kGroup, kIq4Codes, {-32, 31});
+        for (int i = 0; i < 128; ++i) {
+            const std::int8_t* group = v + i / 16 * 32 + i % 16;
+            codes[i] = static_cast<std::uint8_t>(iq4Code(group[0]) | iq4Code(group[16]) << 4);
+        }
+    }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, {8, -32, 31}, effort); }
+    void setParameters(const SharedGrids& best)
+    {
         d = best.d;
         int top = 0;
         for (std::size_t g = 0; g < 8; ++g) {
@@ -45,6 +52,6 @@ static_assert(sizeof(Block) == 136);
 } // namespace
 
 extern const BlockFormat iq4_xs;
-constinit const BlockFormat iq4_xs = formatOf<Block>("IQ4_XS", 23, encodeBlocks<Block>);
+constinit const BlockFormat iq4_xs = formatOf<Block>("IQ4_XS", 23, encodeTiles<Block>);
 
 } // namespace quern

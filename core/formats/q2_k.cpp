@@ -1,4 +1,4 @@
-#include "core/fit.h"
+#include "core/encode.h"
 
 // Q2_K: 256 weights in 16 groups.     x = d * s * q - dmin * m,  q in [0, 3], s and m in [0, 15].     2.625 bits per
 // weight. Weight i has two bits at 2 * (i % 128 / 32) of byte i / 128 * 32 + i % 32; a group's s is the low half of its
@@ -13,6 +13,7 @@ struct Block {
 
     static constexpr int kValues = 256, kGroup = 16;
     static constexpr bool kOffset = true;
+    static constexpr Codes kCodes {0, 3};
 
     Grid grid(int g) const
     {
@@ -25,10 +26,18 @@ struct Block {
                 v[32 * part + i] = static_cast<std::int8_t>(codes[part / 4 * 32 + i] >> (part % 4 * 2) & 3);
     }
     void set(int i, int v) { setBits(codes[i / 128 * 32 + i % 32], i % 128 / 32 * 2, 3, v); }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 3)); }
-    void fit(const Sample& sample)
+    void pack(const std::int8_t* v)
     {
-        const GridSet best = fitGrids(sample, kGroup, 3, 15);
+        for (int half = 0; half < 2; ++half)
+            for (int i = 0; i < 32; ++i) {
+                const std::int8_t* q = v + 128 * half + i;
+                codes[32 * half + i] = static_cast<std::uint8_t>(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
+            }
+    }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, {16, 0, 15}, effort); }
+    void setParameters(const SharedGrids& best)
+    {
         d = best.d;
         dmin = best.dmin;
         for (std::size_t g = 0; g < 16; ++g)
@@ -40,6 +49,6 @@ static_assert(sizeof(Block) == 84);
 } // namespace
 
 extern const BlockFormat q2_k;
-constinit const BlockFormat q2_k = formatOf<Block>("Q2_K", 10, encodeBlocks<Block>);
+constinit const BlockFormat q2_k = formatOf<Block>("Q2_K", 10, encodeTiles<Block>);
 
 } // namespace quern

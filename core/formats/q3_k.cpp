@@ -1,4 +1,4 @@
-#include "core/fit.h"
+#include "core/encode.h"
 
 // Q3_K: 256 weights in 16 groups.     x = d * s * q,  q in [-4, 3], s in [-32, 31].     3.4375 bits per weight.
 // q + 4: two bits as in Q2_K, the third of weight i in bit i / 32 of high[i % 32].
@@ -14,6 +14,7 @@ struct Block {
 
     static constexpr int kValues = 256, kGroup = 16;
     static constexpr bool kOffset = false;
+    static constexpr Codes kCodes {-4, 3};
 
     Grid grid(int g) const
     {
@@ -33,10 +34,21 @@ struct Block {
         setBits(codes[i / 128 * 32 + i % 32], i % 128 / 32 * 2, 3, v + 4);
         setBits(high[i % 32], i / 32, 1, (v + 4) >> 2);
     }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, -4, 3)); }
-    void fit(const Sample& sample)
+    void pack(const std::int8_t* v)
     {
-        const ScaleSet best = fitScales(sample, kGroup, {-4, 3}, {-32, 31});
+        for (int half = 0; half < 2; ++half)
+            for (int i = 0; i < 32; ++i) {
+                const std::int8_t* q = v + 128 * half + i;
+                codes[32 * half + i]
+                    = static_cast<std::uint8_t>((q[0] & 3) | (q[32] & 3) << 2 | (q[64] & 3) << 4 | (q[96] & 3) << 6);
+                const int bits = (q[0] >= 0) | (q[32] >= 0) << 1 | (q[64] >= 0) << 2 | (q[96] >= 0) << 3;
+                high[i] = static_cast<std::uint8_t>(high[i] | bits << (4 * half));
+            }
+    }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, {16, -32, 31}, effort); }
+    void setParameters(const SharedGrids& best)
+    {
         d = best.d;
         for (std::size_t g = 0; g < 16; ++g) {
             setBits(scales[g % 8], static_cast<int>(g / 8 * 4), 15, best.scale[g] + 32);
@@ -49,6 +61,6 @@ static_assert(sizeof(Block) == 110);
 } // namespace
 
 extern const BlockFormat q3_k;
-constinit const BlockFormat q3_k = formatOf<Block>("Q3_K", 11, encodeBlocks<Block>);
+constinit const BlockFormat q3_k = formatOf<Block>("Q3_K", 11, encodeTiles<Block>);
 
 } // namespace quern

@@ -10,6 +10,6 @@ static_assert(sizeof(Block) == 18);
 } // namespace
 
 extern const BlockFormat q4_0;
-constinit const BlockFormat q4_0 = formatOf<Block>("Q4_0", 2, encodeSmallBlocks<Block>);
+constinit const BlockFormat q4_0 = formatOf<Block>("Q4_0", 2, encodeTiles<Block>);
 
 } // namespace quern

@@ -10,6 +10,6 @@ static_assert(sizeof(Block) == 20);
 } // namespace
 
 extern const BlockFormat q4_1;
-constinit const BlockFormat q4_1 = formatOf<Block>("Q4_1", 3, encodeSmallBlocks<Block>);
+constinit const BlockFormat q4_1 = formatOf<Block>("Q4_1", 3, encodeTiles<Block>);
 
 } // namespace quern

@@ -11,6 +11,7 @@ struct Block {
 
     static constexpr int kValues = 256, kGroup = 32;
     static constexpr bool kOffset = true;
+    static constexpr Codes kCodes {0, 15};
 
     Grid grid(int g) const { return grids.grid(g); }
     void unpack(std::int8_t* v) const
@@ -22,14 +23,21 @@ struct Block {
             }
     }
     void set(int i, int v) { setBits(codes[i / 64 * 32 + i % 32], i % 64 / 32 * 4, 15, v); }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 15)); }
-    void fit(const Sample& sample) { grids.fit(sample, 15); }
+    void pack(const std::int8_t* v)
+    {
+        for (int part = 0; part < 4; ++part)
+            for (int i = 0; i < 32; ++i)
+                codes[32 * part + i] = static_cast<std::uint8_t>(v[64 * part + i] | v[64 * part + i + 32] << 4);
+    }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, {8, 0, 63}, effort); }
+    void setParameters(const SharedGrids& best) { grids.set(best); }
 };
 static_assert(sizeof(Block) == 144);
 
 } // namespace
 
 extern const BlockFormat q4_k;
-constinit const BlockFormat q4_k = formatOf<Block>("Q4_K", 12, encodeBlocks<Block>);
+constinit const BlockFormat q4_k = formatOf<Block>("Q4_K", 12, encodeTiles<Block>);
 
 } // namespace quern

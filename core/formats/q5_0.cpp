@@ -10,6 +10,6 @@ static_assert(sizeof(Block) == 22);
 } // namespace
 
 extern const BlockFormat q5_0;
-constinit const BlockFormat q5_0 = formatOf<Block>("Q5_0", 6, encodeSmallBlocks<Block>);
+constinit const BlockFormat q5_0 = formatOf<Block>("Q5_0", 6, encodeTiles<Block>);
 
 } // namespace quern

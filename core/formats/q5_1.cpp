@@ -10,6 +10,6 @@ static_assert(sizeof(Block) == 24);
 } // namespace
 
 extern const BlockFormat q5_1;
-constinit const BlockFormat q5_1 = formatOf<Block>("Q5_1", 7, encodeSmallBlocks<Block>);
+constinit const BlockFormat q5_1 = formatOf<Block>("Q5_1", 7, encodeTiles<Block>);
 
 } // namespace quern

@@ -12,6 +12,7 @@ struct Block {
 
     static constexpr int kValues = 256, kGroup = 32;
     static constexpr bool kOffset = true;
+    static constexpr Codes kCodes {0, 31};
 
     Grid grid(int g) const { return grids.grid(g); }
     void unpack(std::int8_t* v) const
@@ -27,14 +28,27 @@ struct Block {
         setBits(codes[i / 64 * 32 + i % 32], i % 64 / 32 * 4, 15, v);
         setBits(high[i % 32], i / 32, 1, v >> 4);
     }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, 0, 31)); }
-    void fit(const Sample& sample) { grids.fit(sample, 31); }
+    void pack(const std::int8_t* v)
+    {
+        for (int i = 0; i < 32; ++i) {
+            int fifth = 0;
+            for (int part = 0; part < 4; ++part) {
+                const int a = v[64 * part + i], b = v[64 * part + i + 32];
+                codes[32 * part + i] = static_cast<std::uint8_t>((a & 15) | (b & 15) << 4);
+                fifth |= (a >> 4 | b >> 4 << 1) << (2 * part);
+            }
+            high[i] = static_cast<std::uint8_t>(fifth);
+        }
+    }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, {8, 0, 63}, effort); }
+    void setParameters(const SharedGrids& best) { grids.set(best); }
 };
 static_assert(sizeof(Block) == 176);
 
 } // namespace
 
 extern const BlockFormat q5_k;
-constinit const BlockFormat q5_k = formatOf<Block>("Q5_K", 13, encodeBlocks<Block>);
+constinit const BlockFormat q5_k = formatOf<Block>("Q5_K", 13, encodeTiles<Block>);
 
 } // namespace quern

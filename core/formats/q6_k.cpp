@@ -1,4 +1,4 @@
-#include "core/fit.h"
+#include "core/encode.h"
 
 // Q6_K: 256 weights in 16 groups.     x = d * s * q,  q in [-32, 31], s in [-128, 127].     6.5625 bits per weight.
 // q + 32 of weight i, with part = i % 128 / 32: four bits in half part / 2 of low[i / 128 * 64 + part % 2 * 32 + i %
@@ -14,6 +14,7 @@ struct Block {
 
     static constexpr int kValues = 256, kGroup = 16;
     static constexpr bool kOffset = false;
+    static constexpr Codes kCodes {-32, 31};
 
     Grid grid(int g) const { return {d * static_cast<float>(scales[g]), 0.0f}; }
     void unpack(std::int8_t* v) const
@@ -31,10 +32,25 @@ struct Block {
         setBits(low[i / 128 * 64 + part % 2 * 32 + i % 32], part / 2 * 4, 15, v + 32);
         setBits(high[i / 128 * 32 + i % 32], part * 2, 3, (v + 32) >> 4);
     }
-    static int nearest(float t) { return static_cast<int>(roundedWithin(t, -32, 31)); }
-    void fit(const Sample& sample)
+    void pack(const std::int8_t* v)
     {
-        const ScaleSet best = fitScales(sample, kGroup, {-32, 31}, {-128, 127});
+        for (int half = 0; half < 2; ++half)
+            for (int i = 0; i < 32; ++i) {
+                const std::int8_t* in = v + 128 * half + i;
+                const int q[4] {in[0] + 32, in[32] + 32, in[64] + 32, in[96] + 32};
+                low[64 * half + i] = static_cast<std::uint8_t>((q[0] & 15) | (q[2] & 15) << 4);
+                low[64 * half + i + 32] = static_cast<std::uint8_t>((q[1] & 15) | (q[3] & 15) << 4);
+                high[32 * half + i]
+                    = static_cast<std::uint8_t>(q[0] >> 4 | q[1] >> 4 << 2 | q[2] >> 4 << 4 | q[3] >> 4 << 6);
+            }
+    }
+    static int nearest(float t) { return nearestCode(t, kCodes); }
+    static auto find(const Tile& tile, Effort effort)
+    {
+        return findSharedScales(tile, kCodes, {16, -128, 127}, effort);
+    }
+    void setParameters(const SharedGrids& best)
+    {
         d = best.d;
         for (std::size_t g = 0; g < 16; ++g)
             scales[g] = static_cast<std::int8_t>(best.scale[g]);
@@ -45,6 +61,6 @@ static_assert(sizeof(Block) == 210);
 } // namespace
 
 extern const BlockFormat q6_k;
-constinit const BlockFormat q6_k = formatOf<Block>("Q6_K", 14, encodeBlocks<Block>);
+constinit const BlockFormat q6_k = formatOf<Block>("Q6_K", 14, encodeTiles<Block>);
 
 } // namespace quern

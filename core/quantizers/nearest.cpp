@@ -11,7 +11,7 @@ void run(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
     const auto cols = static_cast<std::size_t>(in.weights.cols());
     const std::size_t rowBytes = in.format.rowBytes(in.weights.cols());
-    const Fit fit {.importance = in.importance, .low = in.low, .high = in.high};
+    const Fit fit {.importance = in.importance, .low = in.low, .high = in.high, .effort = in.effort};
     parallelFor(in.weights.rows(), progress, [&](long row) {
         in.format.encode(in.format, {in.weights.row(row).data(), cols}, fit,
                          out.data() + static_cast<std::size_t>(row) * rowBytes);

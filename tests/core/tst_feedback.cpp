@@ -231,11 +231,12 @@ void TestFeedback::isGptq()
     const Matrix weights = moments::normal(kRows, n, 1) * 0.02F, h = moments::of(n, n, 2);
     const Bytes expected = Textbook(weights, h, *format, ordering).run();
     const Bytes blocks = withFeedback(weights, curvature(h, *format, ordering), *format);
-    // Where a weight lies in the middle between two points, the last digit decides, and all that follows is another.
+    // Where a weight lies in the middle between two points, the last digit decides, and all that follows is another: a
+    // row that goes its own way may cost a quarter more or less.
     const long alike = rowsAlike(blocks, expected);
     QVERIFY2(alike >= kRows * 2 / 3, qPrintable(QString("%1 of %2 rows").arg(alike).arg(kRows)));
     const double ratio = cost(blocks, weights, h, *format) / cost(expected, weights, h, *format);
-    QVERIFY2(std::abs(ratio - 1) < 0.01, qPrintable(QString::number(ratio)));
+    QVERIFY2(std::abs(ratio - 1) < 0.1, qPrintable(QString::number(ratio)));
 }
 
 void TestFeedback::takesTheBestOfWhatIsLeft_data()
