@@ -102,6 +102,22 @@ double weightedError(std::span<const float> x, std::span<const float> y, std::sp
     return error;
 }
 
+// None, all 0, a single one, every other one, as small and as large as floats may be.
+std::vector<std::vector<float>> unusualImportances(std::size_t n)
+{
+    std::vector<std::vector<float>> all {{}, std::vector<float>(n, 0.0f)};
+    all.push_back(all[1]);
+    all.back()[n / 2] = 1.0f;
+    all.push_back(all[1]);
+    for (std::size_t i = 0; i < n; i += 2)
+        all.back()[i] = 1.0f;
+    all.emplace_back(n, 1e-43f);
+    all.emplace_back(n, 3e38f);
+    all.push_back(all[4]);
+    std::fill_n(all.back().begin(), n / 2, 3e38f);
+    return all;
+}
+
 double bitsPerWeight(const BlockFormat& format)
 {
     const auto n = static_cast<long>(blockOf(format));
@@ -295,6 +311,13 @@ void TestBlockFormats::stayFinite()
     const std::vector<float> y = roundTrip(*format, x);
     for (const float v : y)
         QVERIFY(std::isfinite(v));
+    for (const std::vector<float>& importance : unusualImportances(x.size()))
+        for (const Effort effort : {Effort::Fast, Effort::Best}) {
+            Fit fit = fitFor(x, importance);
+            fit.effort = effort;
+            QVERIFY(std::ranges::all_of(decoded(*format, encoded(*format, x, fit), x.size()),
+                                        [](float v) { return std::isfinite(v); }));
+        }
     if (values.contains("constant"))
         QVERIFY2(weightedError(x, y) <= 0.02 * weightedError(x, std::vector<float>(x.size())),
                  qPrintable(QString::number(y[0])));
