@@ -18,14 +18,15 @@ std::shared_ptr<const Curvature> Curvatures::of(const Choice& choice, const Inpu
     if (!hessian)
         return nullptr;
     const CurvatureNeeds needs = choice.quantizer->curvature(choice.settings);
-    // In the natural order the format makes no difference.
-    const bool sameOrder = needs.ordering == Ordering::Natural || m_format == choice.format;
+    const int block = choice.format->values, code = choice.format->group;
+    const bool sameOrder = needs.ordering == Ordering::Natural || (m_block == block && m_code == code);
     if (!(m_last && m_hessian == hessian && m_needs == needs && sameOrder)) {
         m_last = nullptr; // before the next one takes as much memory
         m_last = std::make_shared<const Curvature>(curvatureOf(*hessian, *choice.format, needs, progress));
         m_hessian = hessian;
         m_needs = needs;
-        m_format = choice.format;
+        m_block = block;
+        m_code = code;
     }
     return needs.feedback && !m_last->feedback ? nullptr : m_last;
 }

@@ -15,8 +15,8 @@ public:
 
 private:
     std::shared_ptr<const Hessian> m_hessian; // of m_last
-    const BlockFormat* m_format = nullptr;
     CurvatureNeeds m_needs;
+    int m_block = 0, m_code = 0; // values in a block, in a code: what the order of columns depends on
     std::shared_ptr<const Curvature> m_last;
 };
 

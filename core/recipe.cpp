@@ -255,12 +255,13 @@ std::string toJson(const Recipe& recipe, int indent)
     Json json {{"quern_recipe", 1}};
     if (!recipe.name.empty())
         json["name"] = recipe.name;
-    if (recipe.preset)
+    if (recipe.preset) {
         json["preset"] = recipe.preset->name;
-    if (recipe.method)
-        json["method"] = recipe.method->name;
-    for (const auto& [name, value] : recipe.settings)
-        json["settings"][name] = value;
+        if (recipe.method)
+            json["method"] = recipe.method->name;
+        for (const auto& [name, value] : recipe.settings)
+            json["settings"][name] = value;
+    }
     json["rules"] = Json::array();
     for (const Rule& rule : recipe.rules)
         json["rules"].push_back(toJson(rule));

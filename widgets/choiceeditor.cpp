@@ -122,8 +122,9 @@ void ChoiceEditor::createGrid(QFormLayout* form)
     connect(m_zero, &QComboBox::activated, this, &ChoiceEditor::gridEdited);
 }
 
-void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& tensor)
+void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& tensor, const quern::InputStats* inputs)
 {
+    m_moments = inputs && !inputs->hessians.empty();
     const QScopedValueRollback guard(m_showing, true);
     m_cols = tensor.cols();
     fillFormats();
@@ -228,6 +229,15 @@ void ChoiceEditor::fillGroups()
     }
 }
 
+QString ChoiceEditor::whyNot(const quern::Quantizer& method) const
+{
+    if (!format() || !method.supports(*format()))
+        return tr("Does not work on this format.");
+    if (method.needs == quern::Needs::SecondMoments && !m_moments)
+        return tr("Needs a calibration with the second moments of this tensor's inputs.");
+    return {};
+}
+
 void ChoiceEditor::fillMethods()
 {
     const QString before = m_method->currentData().toString();
@@ -235,10 +245,9 @@ void ChoiceEditor::fillMethods()
     m_method->clear();
     for (const quern::Quantizer* quantizer : quern::quantizers()) {
         m_method->addItem(text(quantizer->name), text(quantizer->name));
-        const bool supported = format && quantizer->supports(*format);
-        enable(m_method, m_method->count() - 1, supported,
-               supported ? QCoreApplication::translate("core", quantizer->summary)
-                         : tr("Does not work on this format."));
+        const QString reason = whyNot(*quantizer);
+        enable(m_method, m_method->count() - 1, reason.isEmpty(),
+               reason.isEmpty() ? QCoreApplication::translate("core", quantizer->summary) : reason);
     }
     choose(m_method, before);
     m_method->setEnabled(format);

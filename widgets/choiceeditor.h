@@ -18,8 +18,9 @@ class ChoiceEditor : public QWidget {
 public:
     explicit ChoiceEditor(QWidget* parent = nullptr);
 
-    // What is shown, without a signal. tensor: formats and groups that do not fit its rows are not on offer.
-    void setChoice(const quern::Choice& choice, const quern::Tensor& tensor);
+    // What is shown, without a signal. tensor: formats and groups that do not fit its rows are not on offer. inputs:
+    // what is known of its inputs, or null: nor are methods that need more.
+    void setChoice(const quern::Choice& choice, const quern::Tensor& tensor, const quern::InputStats* inputs);
     quern::Choice choice() const; // no format: as it is stored
 
 signals:
@@ -43,6 +44,7 @@ private:
     void gridEdited();
     void methodEdited();
     const quern::BlockFormat* format() const;
+    QString whyNot(const quern::Quantizer& method) const; // empty: it works here
     bool linear() const;
 
     QComboBox* m_format;
@@ -55,5 +57,6 @@ private:
     QFormLayout* m_settingsForm;
     std::vector<Control> m_settings;
     long m_cols = 0;
+    bool m_moments = false; // second moments of the tensor's inputs are known
     bool m_showing = false; // setChoice() is at it: nothing is an edit
 };

@@ -215,7 +215,8 @@ void TunePanel::refresh()
     m_reach->button(2)->setToolTip(layer >= 0 ? QString() : tr("This tensor belongs to no layer."));
     m_reach->button(3)->setText(tr("&all tensors"));
     if (m_gesture == 0)
-        m_choice->setChoice(m_session->plan()->tensors[i].choice, tensor);
+        m_choice->setChoice(m_session->plan()->tensors[i].choice, tensor,
+                            m_session->calibration() ? m_session->calibration()->find(tensor.name) : nullptr);
     m_reset->setEnabled(quern::withoutRules(recipe, pattern()) != recipe);
     m_reset->setToolTip(m_reset->isEnabled() ? QString() : tr("Nothing here differs from the preset."));
     showNumbers();

@@ -13,7 +13,7 @@ namespace {
 
 constexpr Param kPasses {"passes", QUERN_TEXT("core", "Passes"), 1, 32, 4};
 constexpr Param kDamping {"damping", QUERN_TEXT("core", "Damping"), 0, 1, 0.01};
-constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0, 2, 0};
+constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0, 2, 1};
 constexpr Param kDescentParams[] {kPasses};
 constexpr Param kBothParams[] {kDamping, kOrdering, kPasses};
 

@@ -10,7 +10,7 @@ namespace quern {
 namespace {
 
 constexpr Param kDamping {"damping", QUERN_TEXT("core", "Damping"), 0, 1, 0.01};
-constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0, 2, 0};
+constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0, 2, 1};
 constexpr Param kParams[] {kDamping, kOrdering};
 
 CurvatureNeeds needs(const Settings& settings)
