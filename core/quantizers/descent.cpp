@@ -90,7 +90,7 @@ void runBoth(const QuantizerInput& in, std::span<std::byte> out, Progress& progr
 {
     assert(in.curvature);
     const int passes = static_cast<int>(setting(in.settings, kPasses));
-    const Fit fit {.importance = {}, .low = in.low, .high = in.high};
+    const Fit fit {.importance = {}, .low = in.low, .high = in.high, .effort = in.effort};
     solvePieces(in, out, progress, [&](const Matrix& weights, std::span<std::byte> blocks) {
         const Rows rows(in, weights);
         const Blocks start = rows.nearest();

@@ -24,7 +24,7 @@ CurvatureNeeds needs(const Settings& settings)
 void run(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
     assert(in.curvature);
-    const Fit fit {.importance = {}, .low = in.low, .high = in.high};
+    const Fit fit {.importance = {}, .low = in.low, .high = in.high, .effort = in.effort};
     solvePieces(in, out, progress, [&](const Matrix& weights, std::span<std::byte> blocks) {
         encodeWithFeedback(weights, *in.curvature, in.format, fit, blocks);
     });
