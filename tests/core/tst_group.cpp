@@ -89,17 +89,17 @@ private slots:
         const GroupLevels found = groupLevels(made.tensors[0], choice("Q8_0"), nullptr, 0, 1000, quiet);
         QCOMPARE(found.first, kCols - 32);
     }
-    // Q8_0's levels lie d = absmax / 127 apart, rounded to FP16.
+    // These levels lie absmax / 128 apart, rounded to FP16.
     void stepsAreDistancesOfLevels()
     {
         const Model made = model();
         const Matrix w = decoded(made.tensors[0]);
-        const Matrix steps = groupSteps(made.tensors[0], choice("Q8_0"), nullptr, quiet);
+        const Matrix steps = groupSteps(made.tensors[0], choice("INT8_G32_SYM"), nullptr, quiet);
         QCOMPARE(steps.rows(), kRows);
         QCOMPARE(steps.cols(), kCols / 32);
         for (long row = 0; row < kRows; ++row)
             for (long g = 0; g < steps.cols(); ++g) {
-                const float expected = w.row(row).segment(g * 32, 32).cwiseAbs().maxCoeff() / 127.0F;
+                const float expected = w.row(row).segment(g * 32, 32).cwiseAbs().maxCoeff() / 128.0F;
                 QVERIFY(std::abs(steps(row, g) - expected) < expected * 2e-3F);
             }
     }
@@ -123,11 +123,12 @@ private slots:
         const QuantizedSample third = quantizedSample(made.tensors[0], choice("Q4_0"), nullptr, bins, 3, quiet);
         QCOMPARE(third.rows, kRows / 3);
     }
-    // A uniform grid whose range holds all weights errs by 1/sqrt(12) of a step; Q8_0 meets one weight in 32 exactly.
+    // A uniform grid whose range holds all weights errs by 1/sqrt(12) of a step; this one meets one weight in 32
+    // exactly.
     void errorPerStepOfRounding()
     {
         const Model made = model();
-        const auto sample = quantizedSample(made.tensors[0], choice("Q8_0"), nullptr, {}, 1, quiet);
+        const auto sample = quantizedSample(made.tensors[0], choice("INT8_G32_SYM"), nullptr, {}, 1, quiet);
         QVERIFY(sample.errorPerStep.has_value());
         QVERIFY2(std::abs(*sample.errorPerStep - std::sqrt(31.0 / 32 / 12)) < 0.005,
                  qPrintable(QString::number(*sample.errorPerStep)));
