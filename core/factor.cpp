@@ -108,7 +108,8 @@ std::optional<Factor> factor(const Matrix& hessian, double damping, Progress& pr
     for (long i = 0; i < hessian.rows(); ++i)
         if (hessian(i, i) == 0)
             result.dead.push_back(i);
-    for (double share = damping; share <= 1; share = std::max(2 * share, share + 0.01)) {
+    double share = damping;
+    while (share <= 1) {
         result.damping = share;
         if (tryFactor<float>(hessian, share * mean, result, progress))
             return result;
@@ -116,6 +117,7 @@ std::optional<Factor> factor(const Matrix& hessian, double damping, Progress& pr
         if (tryFactor<double>(hessian, share * mean, result, progress))
             return result;
         result.doubled = false;
+        share = std::max(2 * share, share + 0.01);
     }
     return std::nullopt;
 }

@@ -170,10 +170,16 @@ Matrix errorsOf(const Matrix& weights, const BlockFormat& format, std::span<cons
     return weights - errors;
 }
 
-// One row's n columns from `first`: true if one has moved. slopes: e H of these columns, kept up to date.
-bool descendRow(const Curvature& curvature, const Row& to, long first, long n, const float* weights, float* errors,
-                float* slopes)
+// Of one row.
+struct Descending {
+    const float* weights;
+    float *errors, *slopes; // slopes: e H of the columns that are walked, kept up to date
+};
+
+// The n columns from `first`: true if one has moved.
+bool descendRow(const Curvature& curvature, const Row& to, long first, long n, const Descending& row)
 {
+    const auto [weights, errors, slopes] = row;
     bool moved = false;
     for (long s = 0; s < n; ++s) {
         const long column = first + s;
@@ -225,7 +231,7 @@ void descend(const Matrix& weights, const Curvature& curvature, const BlockForma
             curvature.moments.multiply(errors, first, cols, slopes);
             for (long row = 0; row < weights.rows(); ++row)
                 moved |= descendRow(curvature, rowOf(format, blocks, row, cols), first, slopes.cols(),
-                                    weights.row(row).data(), errors.row(row).data(), slopes.row(row).data());
+                                    {weights.row(row).data(), errors.row(row).data(), slopes.row(row).data()});
         }
     }
 }

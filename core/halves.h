@@ -84,9 +84,10 @@ private:
     struct Candidates {
         static constexpr std::size_t kMost = Entries + kHalves * kWide + kPiece;
 
+        alignas(64) std::array<float, kMost> p;
         std::size_t count = 0;
         std::array<std::uint16_t, kMost> code;
-        alignas(64) std::array<float, kMost> p, q;
+        alignas(64) std::array<float, kMost> q;
 
         void add(const Wide& itsP, const Wide& itsQ, const std::uint16_t* codes)
         {

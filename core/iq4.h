@@ -38,14 +38,16 @@ constexpr float nearestIq4(float t)
 constexpr std::array<std::uint8_t, 256> iq4CodesByValue()
 {
     std::array<std::uint8_t, 256> codes {};
-    for (std::size_t code = 0; code < kIq4Values.size(); ++code)
-        codes[static_cast<std::size_t>(kIq4Values[code] + 128)] = static_cast<std::uint8_t>(code);
+    for (std::size_t code = 0; code < kIq4Values.size(); ++code) {
+        const int value = kIq4Values[code] + 128;
+        codes[static_cast<std::size_t>(value)] = static_cast<std::uint8_t>(code);
+    }
     return codes;
 }
 constexpr std::array<std::uint8_t, 256> kIq4Codes = iq4CodesByValue();
 constexpr int iq4Code(int value)
 {
-    return kIq4Codes[static_cast<std::size_t>(value + 128)];
+    return kIq4Codes[static_cast<std::size_t>(value) + 128];
 }
 
 } // namespace quern

@@ -1,6 +1,7 @@
 #include "core/groupfit.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 // Blocks whose groups share scales: every group gets, by its true error, integers near what it would like by itself;
@@ -81,6 +82,7 @@ public:
         const Values scale = valuesOf(choice.scale), minimum = valuesOf(choice.minimum), q = valuesOf(choice.q),
                      qq = valuesOf(choice.qq), xq = valuesOf(choice.xq), cost = valuesOf(choice.cost);
         Values newD = valuesOf(d), newMin = valuesOf(dmin);
+        assert(m_groups > 0);
         for (std::size_t first = 0; first < kLanes; first += m_groups) {
             Equations equations;
             float total = 0;
@@ -125,17 +127,28 @@ private:
 constexpr std::array<float, 2> kStarts {1.0f, 1.07f};
 constexpr int kRounds = 2; // of choosing and refitting; a third lowers errors by 0.1 %
 
+struct Refining {
+    float steps; // the integer of largest magnitude
+    int starts, rounds;
+
+    Refining(float largest, int most, Effort effort)
+        : steps(largest)
+        , starts(effort == Effort::Fast ? 1 : most)
+        , rounds(effort == Effort::Fast ? 1 : kRounds)
+    {
+    }
+};
+
 // choose(d, dmin) gives every group its best integers.
 template <typename Choose>
-ForEach<SharedGrids> refined(const Tile& tile, int groups, const GroupGrids& wanted, float steps, int starts,
-                             Effort effort, const Choose& choose)
+ForEach<SharedGrids> refined(const Tile& tile, int groups, const GroupGrids& wanted, const Refining& how,
+                             const Choose& choose)
 {
     Blocks blocks(tile, groups);
-    const bool fast = effort == Effort::Fast;
-    for (const float factor : std::span(kStarts).first(static_cast<std::size_t>(fast ? 1 : starts))) {
-        Floats d = blocks.largest(wanted.scale, steps, factor);
-        Floats dmin = blocks.largest(smaller(wanted.offset, 0.0f), -std::abs(steps), factor);
-        for (int round = 0; round < (fast ? 1 : kRounds); ++round)
+    for (const float factor : std::span(kStarts).first(static_cast<std::size_t>(how.starts))) {
+        Floats d = blocks.largest(wanted.scale, how.steps, factor);
+        Floats dmin = blocks.largest(smaller(wanted.offset, 0.0f), -std::abs(how.steps), factor);
+        for (int round = 0; round < how.rounds; ++round)
             blocks.take(choose(d, dmin), d, dmin);
     }
     return blocks.best();
@@ -159,7 +172,7 @@ ForEach<SharedGrids> findSharedScales(const Tile& tile, const Codes& codes, cons
         const bool manyLevels = set.levels() > 32;
         const int reach = effort == Effort::Best && manyLevels ? 4 : 1;
         return refined(
-            tile, range.groups, wanted, low, manyLevels ? 1 : 2, effort, [&](const Floats& d, const Floats&) {
+            tile, range.groups, wanted, {low, manyLevels ? 1 : 2, effort}, [&](const Floats& d, const Floats&) {
                 const Floats first
                     = firstOf(wanted.scale * inverseOf(d) - static_cast<float>(reach), low, high, 2 * reach + 1);
                 Choice best;
@@ -181,7 +194,7 @@ ForEach<SharedGrids> findSharedGrids(Tile& tile, const Codes& codes, const Share
     const auto high = static_cast<float>(range.high);
     const int count = effort == Effort::Fast ? 2 : 3; // of scales, and of minima for each
     const auto below = 0.5f * static_cast<float>(count - 1);
-    return refined(tile, range.groups, wanted, high, 2, effort, [&](const Floats& d, const Floats& dmin) {
+    return refined(tile, range.groups, wanted, {high, 2, effort}, [&](const Floats& d, const Floats& dmin) {
         const Floats firstScale = firstOf(wanted.scale * inverseOf(d) - below, 0.0f, high, count);
         const Floats perMinimum = inverseOf(dmin);
         Choice best;

@@ -31,9 +31,10 @@ struct Block {
     void pack(const std::int8_t* v)
     {
         for (int i = 0; i < 32; ++i) {
-            int fifth = 0;
+            unsigned fifth = 0;
             for (int part = 0; part < 4; ++part) {
-                const int a = v[64 * part + i], b = v[64 * part + i + 32];
+                const unsigned a = static_cast<std::uint8_t>(v[64 * part + i]),
+                               b = static_cast<std::uint8_t>(v[64 * part + i + 32]);
                 codes[32 * part + i] = static_cast<std::uint8_t>((a & 15) | (b & 15) << 4);
                 fifth |= (a >> 4 | b >> 4 << 1) << (2 * part);
             }
