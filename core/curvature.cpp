@@ -8,7 +8,6 @@
 #include <tuple>
 
 namespace quern {
-
 namespace {
 
 // The largest of each `size` numbers.
@@ -18,6 +17,27 @@ std::vector<float> largestOf(std::span<const float> numbers, std::size_t size)
     for (std::size_t i = 0; i < numbers.size(); i += size)
         largest.push_back(std::ranges::max(numbers.subspan(i, size)));
     return largest;
+}
+
+std::shared_ptr<const Feedback> feedbackOf(const Matrix& h, std::span<const float> diagonal, const BlockFormat& format,
+                                           const CurvatureNeeds& needs, Progress& progress)
+{
+    Feedback result;
+    result.ordering = needs.ordering;
+    result.order = visits(diagonal, format, needs.ordering);
+    const long n = h.rows();
+    Matrix ordered(n, n);
+    parallelFor(n, progress, [&](long i) {
+        for (long j = 0; j < n; ++j)
+            ordered(i, j) = h(result.order[static_cast<std::size_t>(i)], result.order[static_cast<std::size_t>(j)]);
+    });
+    const std::optional<Factor> found = factor(ordered, needs.damping, progress);
+    if (!found)
+        return nullptr;
+    ordered.resize(0, 0);
+    result.unit = WalkMatrix(found->unit, progress);
+    result.damping = found->damping;
+    return std::make_shared<const Feedback>(std::move(result));
 }
 
 } // namespace
@@ -69,31 +89,6 @@ void WalkMatrix::multiply(const Matrix& x, long first, long last, Matrix& y) con
                        .yStride = y.outerStride()},
                       columns.panel((first + column) / width), std::min(width, y.cols() - column), 0, last);
 }
-
-namespace {
-
-std::shared_ptr<const Feedback> feedbackOf(const Matrix& h, std::span<const float> diagonal, const BlockFormat& format,
-                                           const CurvatureNeeds& needs, Progress& progress)
-{
-    Feedback result;
-    result.ordering = needs.ordering;
-    result.order = visits(diagonal, format, needs.ordering);
-    const long n = h.rows();
-    Matrix ordered(n, n);
-    parallelFor(n, progress, [&](long i) {
-        for (long j = 0; j < n; ++j)
-            ordered(i, j) = h(result.order[static_cast<std::size_t>(i)], result.order[static_cast<std::size_t>(j)]);
-    });
-    const std::optional<Factor> found = factor(ordered, needs.damping, progress);
-    if (!found)
-        return nullptr;
-    ordered.resize(0, 0);
-    result.unit = WalkMatrix(found->unit, progress);
-    result.damping = found->damping;
-    return std::make_shared<const Feedback>(std::move(result));
-}
-
-} // namespace
 
 Curvature curvatureOf(const Hessian& hessian, const BlockFormat& format, const CurvatureNeeds& needs,
                       Progress& progress)

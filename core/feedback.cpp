@@ -1,5 +1,7 @@
 #include "core/feedback.h"
 
+#include "core/rows.h"
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -86,9 +88,7 @@ private:
     {
         Fit fit = m_fit;
         fit.importance = m_curvature.diagonal;
-        for (long row = 0; row < weights.rows(); ++row)
-            m_format.encode(m_format, {weights.row(row).data(), static_cast<std::size_t>(weights.cols())}, fit,
-                            rowAt(row).bytes);
+        encodeRows(m_format, weights, fit, m_blocks);
     }
 
     // The parameters of the block whose first visit is m_first + s, of all rows: encoders take many blocks at once.
@@ -163,11 +163,11 @@ private:
 
 Matrix errorsOf(const Matrix& weights, const BlockFormat& format, std::span<const std::byte> blocks)
 {
-    Matrix errors(weights.rows(), weights.cols());
-    for (long row = 0; row < weights.rows(); ++row)
-        format.decode(format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(weights.cols()),
-                      {errors.row(row).data(), static_cast<std::size_t>(weights.cols())});
-    return weights - errors;
+    Matrix errors = weights;
+    decodeEach(format, blocks, weights.rows(), weights.cols(), [&](long row, std::span<const float> values) {
+        errors.row(row) -= Eigen::Map<const Eigen::RowVectorXf>(values.data(), errors.cols());
+    });
+    return errors;
 }
 
 // Of one row.

@@ -39,16 +39,12 @@ private:
 template <typename Block>
 void roundInto(Block& block, const float* x)
 {
-    std::array<std::int8_t, Block::kValues> codes;
     for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
         const Grid grid = block.grid(g);
         const float codesPerUnit = grid.scale == 0.0f ? 0.0f : 1.0f / grid.scale;
         for (int i = g * Block::kGroup; i < (g + 1) * Block::kGroup; ++i)
-            codes[static_cast<std::size_t>(i)]
-                = static_cast<std::int8_t>(Block::nearest((x[i] - grid.offset) * codesPerUnit));
+            block.set(i, Block::nearest((x[i] - grid.offset) * codesPerUnit));
     }
-    for (int i = 0; i < Block::kValues; ++i)
-        block.set(i, codes[static_cast<std::size_t>(i)]);
 }
 
 // Encodes by Block::fit(const Sample&), which sets all parameters of a block of zeros; codes follow from the grids.

@@ -33,6 +33,11 @@ struct QuantizerInput {
     const Settings& settings;
     const Curvature* curvature = nullptr; // of this matrix, with all that Quantizer::curvature asks for
     Effort effort = Effort::Best;
+
+    Fit fit(std::span<const float> weighing) const
+    {
+        return {.importance = weighing, .low = low, .high = high, .effort = effort};
+    }
 };
 
 // An algorithm that decides which of the values a BlockFormat can represent each weight becomes.

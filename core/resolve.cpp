@@ -12,8 +12,6 @@
 namespace quern {
 namespace {
 
-using Group = TensorGroup;
-
 // Matrices of experts and how much of a calibration's tokens was routed to them.
 struct Coverage {
     static constexpr double kFew = 0.01; // of the mean of its tensor; fewer say little of an expert's inputs
@@ -275,8 +273,8 @@ private:
     void warn()
     {
         auto& warnings = m_plan.warnings;
-        const auto n = [](const Group& group) { return std::to_string(group.count); };
-        const auto name = [](const Group& group) { return toText(std::string_view(group.first)); };
+        const auto n = [](const TensorGroup& group) { return std::to_string(group.count); };
+        const auto name = [](const TensorGroup& group) { return toText(std::string_view(group.first)); };
         for (const auto& [formats, group] : m_fallbacks)
             warnings.push_back(
                 sentence(QUERN_TEXT("core", "%1 of %2, for example %3, become %4: their rows are no multiple of %5."),
@@ -334,9 +332,9 @@ private:
     Purpose m_purpose;
     MethodChoice m_methods;
     Plan m_plan;
-    std::map<std::pair<const BlockFormat*, const BlockFormat*>, Group, ByName> m_fallbacks;
-    std::map<const BlockFormat*, Group, ByName> m_again, m_blind;
-    Group m_unseen;
+    std::map<std::pair<const BlockFormat*, const BlockFormat*>, TensorGroup, ByName> m_fallbacks;
+    std::map<const BlockFormat*, TensorGroup, ByName> m_again, m_blind;
+    TensorGroup m_unseen;
     Coverage m_experts;
 };
 

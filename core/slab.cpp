@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/mappedfile.h"
 #include "core/parallel.h"
+#include "core/rows.h"
 
 #include <algorithm>
 #include <atomic>
@@ -30,27 +31,6 @@ std::uint64_t zeroed(float* x, long n)
     return found;
 }
 
-// Gives every row to use(row within the slab, its values).
-template <typename Use>
-void decodeEach(const BlockFormat& format, std::span<const std::byte> bytes, long rows, long cols, Use use)
-{
-    std::vector<float> q(static_cast<std::size_t>(cols));
-    for (long row = 0; row < rows; ++row) {
-        format.decode(format, bytes.data() + static_cast<std::size_t>(row) * format.rowBytes(cols), q);
-        use(row, q);
-    }
-}
-
-void encodeRow(const BlockFormat& format, std::span<const float> x, std::byte* bytes)
-{
-    float low = 0, high = 0;
-    for (const float v : x) {
-        low = std::min(low, v);
-        high = std::max(high, v);
-    }
-    format.encode(format, x, {.low = low, .high = high}, bytes);
-}
-
 std::vector<std::byte> carried(const SlabInput& in, std::span<const std::byte> bytes, long rows)
 {
     const BlockFormat& format = *in.choice.format;
@@ -63,7 +43,9 @@ std::vector<std::byte> carried(const SlabInput& in, std::span<const std::byte> b
         return result;
     }
     decodeEach(format, bytes, rows, cols, [&](long row, std::span<const float> q) {
-        encodeRow(in.stored, q, result.data() + static_cast<std::size_t>(row) * to);
+        const auto [low, high] = std::ranges::minmax(q);
+        const Fit fit {.importance = {}, .low = std::min(low, 0.0F), .high = std::max(high, 0.0F)};
+        in.stored.encode(in.stored, q, fit, result.data() + static_cast<std::size_t>(row) * to);
     });
     return result;
 }
@@ -79,13 +61,11 @@ std::vector<std::byte> copied(const SlabInput& in, const Slab& slab, const Matri
                  "Tensor %1 holds weights that are no finite numbers in blocks of %2, which cannot be changed one "
                  "by one. Choose another format for it."),
              in.tensor.name, format.name);
-    for (long i = 0; i < slab.rows; ++i) {
-        std::byte* to = bytes.data() + static_cast<std::size_t>(i) * rowBytes;
-        if (changed)
-            format.encode(format, {w.row(i).data(), static_cast<std::size_t>(w.cols())}, {}, to);
-        else
-            std::copy_n(in.tensor.row(slab.first + i), rowBytes, to);
-    }
+    if (changed)
+        encodeRows(format, w, {}, bytes);
+    else
+        for (long i = 0; i < slab.rows; ++i)
+            std::copy_n(in.tensor.row(slab.first + i), rowBytes, bytes.data() + static_cast<std::size_t>(i) * rowBytes);
     return bytes;
 }
 

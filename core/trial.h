@@ -18,8 +18,8 @@ float combined(int n, float start, const Value& value, const Combine& combine)
     alignas(64) Lanes lanes;
     lanes.fill(start);
     int i = 0;
-    for (; i + static_cast<int>(kLanes) <= n; i += static_cast<int>(kLanes))
-        for (int c = 0; c < static_cast<int>(kLanes); ++c)
+    for (; i + kLanes <= n; i += kLanes)
+        for (int c = 0; c < kLanes; ++c)
             lanes[static_cast<std::size_t>(c)] = combine(lanes[static_cast<std::size_t>(c)], value(i + c));
     for (; i < n; ++i)
         lanes[0] = combine(lanes[0], value(i));

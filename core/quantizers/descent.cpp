@@ -1,6 +1,6 @@
-#include "core/error.h"
 #include "core/feedback.h"
-#include "core/pieces.h"
+#include "core/rows.h"
+#include "core/solving.h"
 
 #include <algorithm>
 #include <cassert>
@@ -12,8 +12,6 @@ namespace quern {
 namespace {
 
 constexpr Param kPasses {"passes", QUERN_TEXT("core", "Passes"), 1, 32, 4};
-constexpr Param kDamping {"damping", QUERN_TEXT("core", "Damping"), 0, 1, 0.01};
-constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0, 2, 1};
 constexpr Param kDescentParams[] {kPasses};
 constexpr Param kBothParams[] {kDamping, kOrdering, kPasses};
 
@@ -24,10 +22,7 @@ CurvatureNeeds needs(const Settings&)
 
 CurvatureNeeds needsOfBoth(const Settings& settings)
 {
-    return {.moments = true,
-            .feedback = true,
-            .damping = setting(settings, kDamping),
-            .ordering = static_cast<Ordering>(setting(settings, kOrdering))};
+    return feedbackNeeds(settings, true);
 }
 
 using Blocks = std::vector<std::byte>;
@@ -45,10 +40,7 @@ public:
     Blocks nearest() const
     {
         Blocks blocks(static_cast<std::size_t>(m_weights.rows()) * m_rowBytes);
-        const Fit fit {.importance = m_in.curvature->diagonal, .low = m_in.low, .high = m_in.high};
-        for (long row = 0; row < m_weights.rows(); ++row)
-            m_in.format.encode(m_in.format, {m_weights.row(row).data(), static_cast<std::size_t>(m_weights.cols())},
-                               fit, blocks.data() + static_cast<std::size_t>(row) * m_rowBytes);
+        encodeRows(m_in.format, m_weights, m_in.fit(m_in.curvature->diagonal), blocks);
         return blocks;
     }
 
@@ -90,7 +82,7 @@ void runBoth(const QuantizerInput& in, std::span<std::byte> out, Progress& progr
 {
     assert(in.curvature);
     const int passes = static_cast<int>(setting(in.settings, kPasses));
-    const Fit fit {.importance = {}, .low = in.low, .high = in.high, .effort = in.effort};
+    const Fit fit = in.fit({});
     solvePieces(in, out, progress, [&](const Matrix& weights, std::span<std::byte> blocks) {
         const Rows rows(in, weights);
         const Blocks start = rows.nearest();

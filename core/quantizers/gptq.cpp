@@ -1,6 +1,5 @@
-#include "core/error.h"
 #include "core/feedback.h"
-#include "core/pieces.h"
+#include "core/solving.h"
 
 #include <cassert>
 
@@ -9,22 +8,17 @@
 namespace quern {
 namespace {
 
-constexpr Param kDamping {"damping", QUERN_TEXT("core", "Damping"), 0, 1, 0.01};
-constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0, 2, 1};
 constexpr Param kParams[] {kDamping, kOrdering};
 
 CurvatureNeeds needs(const Settings& settings)
 {
-    return {.moments = false,
-            .feedback = true,
-            .damping = setting(settings, kDamping),
-            .ordering = static_cast<Ordering>(setting(settings, kOrdering))};
+    return feedbackNeeds(settings, false);
 }
 
 void run(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
     assert(in.curvature);
-    const Fit fit {.importance = {}, .low = in.low, .high = in.high, .effort = in.effort};
+    const Fit fit = in.fit({});
     solvePieces(in, out, progress, [&](const Matrix& weights, std::span<std::byte> blocks) {
         encodeWithFeedback(weights, *in.curvature, in.format, fit, blocks);
     });

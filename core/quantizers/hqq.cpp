@@ -120,8 +120,8 @@ const BlockFormat* movable(const BlockFormat& format)
     return found;
 }
 
-// Groups of a slab, counted row by row.
-struct Slab {
+// Rows by their groups, counted row by row.
+struct GroupedRows {
     const Matrix& weights;
     const BlockFormat& format;
     long size = format.values > 0 ? format.values : weights.cols();
@@ -130,13 +130,13 @@ struct Slab {
     const float* group(long g) const { return weights.row(g / perRow).data() + g % perRow * size; }
 };
 
-void loadGroups(const Slab& slab, long first, long count, Groups& groups)
+void loadGroups(const GroupedRows& rows, long first, long count, Groups& groups)
 {
-    groups.top = static_cast<float>((1 << slab.format.affine.bits) - 1);
+    groups.top = static_cast<float>((1 << rows.format.affine.bits) - 1);
     for (long g = 0; g < count; ++g) {
-        const float* x = slab.group(first + g);
-        const auto [low, high] = std::minmax_element(x, x + slab.size);
-        const AffineGrid grid = affineGrid(slab.format.affine, *low, *high, Precision::Half);
+        const float* x = rows.group(first + g);
+        const auto [low, high] = std::minmax_element(x, x + rows.size);
+        const AffineGrid grid = affineGrid(rows.format.affine, *low, *high, Precision::Half);
         const auto at = static_cast<std::size_t>(g);
         groups.scale[at] = grid.scale;
         groups.inverse[at] = grid.scale == 0.0f ? 0.0f : 1.0f / grid.scale;
@@ -146,27 +146,27 @@ void loadGroups(const Slab& slab, long first, long count, Groups& groups)
     }
 }
 
-void storeGroup(const Slab& slab, const float* x, const AffineGrid& grid, std::byte* block)
+void storeGroup(const GroupedRows& rows, const float* x, const AffineGrid& grid, std::byte* block)
 {
-    writeGrid(slab.format.affine, grid, block);
-    for (long i = 0; i < slab.size; ++i) {
+    writeGrid(rows.format.affine, grid, block);
+    for (long i = 0; i < rows.size; ++i) {
         float value = x[i];
-        slab.format.place(slab.format, block, static_cast<int>(i), {&value, 1});
+        rows.format.place(rows.format, block, static_cast<int>(i), {&value, 1});
     }
 }
 
-void runOn(const Slab& slab, const Settings& settings, std::span<std::byte> out, Progress& progress)
+void runOn(const GroupedRows& rows, const Settings& settings, std::span<std::byte> out, Progress& progress)
 {
-    const long count = slab.weights.rows() * slab.perRow;
-    const std::size_t bytes = slab.format.rowBytes(slab.weights.cols()) / static_cast<std::size_t>(slab.perRow);
+    const long count = rows.weights.rows() * rows.perRow;
+    const std::size_t bytes = rows.format.rowBytes(rows.weights.cols()) / static_cast<std::size_t>(rows.perRow);
     parallelFor((count + kSide - 1) / kSide, progress, [&](long batch) {
         const long first = batch * kSide, n = std::min<long>(kSide, count - first);
-        Groups groups(slab.size);
-        loadGroups(slab, first, n, groups);
+        Groups groups(rows.size);
+        loadGroups(rows, first, n, groups);
         solve(groups, settings);
         for (long g = 0; g < n; ++g) {
             const auto at = static_cast<std::size_t>(g);
-            storeGroup(slab, slab.group(first + g),
+            storeGroup(rows, rows.group(first + g),
                        {groups.scale[at], groups.minimum[at], 0, static_cast<int>(groups.top)},
                        out.data() + static_cast<std::size_t>(first + g) * bytes);
         }
@@ -176,11 +176,11 @@ void runOn(const Slab& slab, const Settings& settings, std::span<std::byte> out,
 void run(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
     const BlockFormat& format = *movable(in.format);
-    const Slab slab {in.weights, format};
+    const GroupedRows rows {in.weights, format};
     if (&format == &in.format)
-        return runOn(slab, in.settings, out, progress);
+        return runOn(rows, in.settings, out, progress);
     std::vector<std::byte> blocks(static_cast<std::size_t>(in.weights.rows()) * format.rowBytes(in.weights.cols()));
-    runOn(slab, in.settings, blocks, progress);
+    runOn(rows, in.settings, blocks, progress);
     format.carry(format, blocks.data(), in.weights.size(), out.data());
 }
 

@@ -1,6 +1,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/quantizer.h"
+#include "core/rows.h"
 
 // Every block on its own; with calibration, errors count by how large the inputs they meet are:
 // E (w.x - q.x)^2 = sum_i E[x_i^2] (w_i - q_i)^2 if the x_i are uncorrelated.
@@ -9,13 +10,8 @@ namespace {
 
 void run(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
-    const auto cols = static_cast<std::size_t>(in.weights.cols());
-    const std::size_t rowBytes = in.format.rowBytes(in.weights.cols());
-    const Fit fit {.importance = in.importance, .low = in.low, .high = in.high, .effort = in.effort};
-    parallelFor(in.weights.rows(), progress, [&](long row) {
-        in.format.encode(in.format, {in.weights.row(row).data(), cols}, fit,
-                         out.data() + static_cast<std::size_t>(row) * rowBytes);
-    });
+    const Fit fit = in.fit(in.importance);
+    parallelFor(in.weights.rows(), progress, [&](long row) { encodeRow(in.format, in.weights, row, fit, out); });
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "core/hessian.h"
 #include "core/modelmaker.h"
+#include "core/rows.h"
 
 #include <Eigen/Core>
 
@@ -59,9 +60,8 @@ inline Eigen::VectorXd costs(const quern::Matrix& errors, const quern::Matrix& h
 inline quern::Matrix decoded(const quern::BlockFormat& format, std::span<const std::byte> blocks, long rows, long cols)
 {
     quern::Matrix x(rows, cols);
-    for (long row = 0; row < rows; ++row)
-        format.decode(format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(cols),
-                      {x.row(row).data(), static_cast<std::size_t>(cols)});
+    quern::decodeEach(format, blocks, rows, cols,
+                      [&](long row, std::span<const float> values) { std::ranges::copy(values, x.row(row).data()); });
     return x;
 }
 

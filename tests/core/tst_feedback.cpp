@@ -1,71 +1,13 @@
-// What GPTQ and coordinate descent promise, on every kind of format.
-#include "core/feedback.h"
-
-#include "core/moments.h"
-#include "core/parallel.h"
+// What GPTQ promises, on every kind of format.
+#include "tests/core/solverrun.h"
 
 #include <Eigen/Cholesky>
 #include <Eigen/LU>
 
-#include <QTest>
-
 using namespace quern;
-
-Q_DECLARE_METATYPE(const quern::BlockFormat*)
-Q_DECLARE_METATYPE(quern::Ordering)
+using namespace solverrun;
 
 namespace {
-
-constexpr long kRows = 6;
-using Bytes = std::vector<std::byte>;
-
-Curvature curvature(const Matrix& h, const BlockFormat& format, Ordering ordering = Ordering::Natural,
-                    double damping = 0.01)
-{
-    NoProgress progress;
-    return curvatureOf(moments::hessian(h), format,
-                       {.moments = true, .feedback = true, .damping = damping, .ordering = ordering}, progress);
-}
-
-Fit rangeOf(const Matrix& weights)
-{
-    return {.importance = {}, .low = std::min(weights.minCoeff(), 0.0F), .high = std::max(weights.maxCoeff(), 0.0F)};
-}
-
-Bytes room(const Matrix& weights, const BlockFormat& format)
-{
-    return Bytes(static_cast<std::size_t>(weights.rows()) * format.rowBytes(weights.cols()));
-}
-
-Bytes withFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format)
-{
-    Bytes blocks = room(weights, format);
-    encodeWithFeedback(weights, curvature, format, rangeOf(weights), blocks);
-    return blocks;
-}
-
-Bytes nearest(const Matrix& weights, const Matrix& h, const BlockFormat& format)
-{
-    const Eigen::VectorXf diagonal = h.diagonal();
-    Fit fit = rangeOf(weights);
-    fit.importance = {diagonal.data(), static_cast<std::size_t>(diagonal.size())};
-    Bytes blocks = room(weights, format);
-    for (long row = 0; row < weights.rows(); ++row)
-        format.encode(format, {weights.row(row).data(), static_cast<std::size_t>(weights.cols())}, fit,
-                      blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(weights.cols()));
-    return blocks;
-}
-
-Bytes descended(Bytes blocks, const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes)
-{
-    descend(weights, curvature, format, passes, blocks);
-    return blocks;
-}
-
-double cost(const Bytes& blocks, const Matrix& weights, const Matrix& h, const BlockFormat& format)
-{
-    return moments::costs(weights - moments::decoded(format, blocks, weights.rows(), weights.cols()), h).sum();
-}
 
 // GPTQ as its authors wrote it (gptq.py), in double precision: H^-1, its upper Cholesky factor U; after a code of g
 // columns k the columns that follow lose (error) U_kk^-1 U_k,rest. Grids are fitted to what weights are by then.
@@ -176,13 +118,6 @@ long rowsAlike(const Bytes& a, const Bytes& b)
     return alike;
 }
 
-void addFormats(std::initializer_list<const char*> names)
-{
-    QTest::addColumn<const BlockFormat*>("format");
-    for (const char* name : names)
-        QTest::newRow(name) << findBlockFormat(name);
-}
-
 } // namespace
 
 class TestFeedback : public QObject {
@@ -202,13 +137,8 @@ private slots:
     void followsBlocksWhereverTheyAre();
     void keepsDeadInputsApart();
     void staysBelowBabaisBound();
-    void descendsToALocalMinimum_data();
-    void descendsToALocalMinimum();
-    void neverCostsMoreThanItsStart_data();
-    void neverCostsMoreThanItsStart();
     void savesWhatIsKnownOfKQuants_data();
     void savesWhatIsKnownOfKQuants();
-    void tellsCosts();
 };
 
 void TestFeedback::isGptq_data()
@@ -422,64 +352,6 @@ void TestFeedback::staysBelowBabaisBound()
     QVERIFY(sum < 0.8 * h.diagonal().cast<double>().sum());
 }
 
-void TestFeedback::descendsToALocalMinimum_data()
-{
-    addFormats({"Q4_0", "Q4_K", "INT3_ROW_SYM"});
-}
-
-void TestFeedback::descendsToALocalMinimum()
-{
-    QFETCH(const BlockFormat*, format);
-    const long n = 256, rows = 3;
-    const Matrix weights = moments::normal(rows, n, 19) * 0.02F, h = moments::of(n, 2 * n, 20);
-    const Bytes blocks = descended(nearest(weights, h, *format), weights, curvature(h, *format), *format, 100);
-    const Matrix values = moments::decoded(*format, blocks, rows, n);
-    const Eigen::MatrixXd errors = (weights - values).cast<double>(), slopes = errors * h.cast<double>();
-    const long block = format->values == 0 ? n : format->values;
-    for (long row = 0; row < rows; ++row)
-        for (long j = 0; j < n; ++j) {
-            const auto at = static_cast<std::size_t>(row) * format->rowBytes(n)
-                + static_cast<std::size_t>(j / block) * static_cast<std::size_t>(format->bytes);
-            const std::size_t size
-                = format->values == 0 ? format->rowBytes(n) : static_cast<std::size_t>(format->bytes);
-            const double curve = double {h(j, j)};
-            for (const float level :
-                 levels(*format, std::span(blocks).subspan(at, size), static_cast<int>(j % block))) {
-                const double move = double {level} - double {values(row, j)};
-                const double change = move * (curve * move - 2 * slopes(row, j));
-                QVERIFY2(change > -1e-6 * curve * 4e-4, qPrintable(QString("row %1, column %2").arg(row).arg(j)));
-            }
-        }
-}
-
-void TestFeedback::neverCostsMoreThanItsStart_data()
-{
-    addFormats({"Q4_0", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "TQ1_0", "INT2_G16_MIN",
-                "INT4_G128_ZP", "INT3_ROW_SYM", "INT4_TENSOR_SYM"});
-}
-
-void TestFeedback::neverCostsMoreThanItsStart()
-{
-    QFETCH(const BlockFormat*, format);
-    const long n = 512;
-    const Matrix weights = moments::normal(kRows, n, 21) * 0.02F;
-    // Far fewer tokens than features as well: H is singular, and what GPTQ starts from may be worse than the nearest.
-    for (const long tokens : {2 * n, n / 8}) {
-        const Matrix h = moments::of(n, tokens, 22);
-        const Curvature c = curvature(h, *format);
-        for (const Bytes& start : {nearest(weights, h, *format), withFeedback(weights, c, *format)}) {
-            Eigen::VectorXd last = moments::costs(weights - moments::decoded(*format, start, kRows, n), h);
-            for (const int passes : {1, 2, 4}) {
-                const Bytes blocks = descended(start, weights, c, *format, passes);
-                const Eigen::VectorXd now = moments::costs(weights - moments::decoded(*format, blocks, kRows, n), h);
-                QVERIFY(((now - last).array() <= 1e-6 * last.array()).all());
-                last = now;
-            }
-            QVERIFY(last.sum() < cost(start, weights, h, *format));
-        }
-    }
-}
-
 void TestFeedback::savesWhatIsKnownOfKQuants_data()
 {
     addFormats({"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "IQ4_XS"});
@@ -499,18 +371,6 @@ void TestFeedback::savesWhatIsKnownOfKQuants()
     QVERIFY2(fedBack < 0.6 * rounded, qPrintable(QString::number(fedBack / rounded)));
     const double polished = cost(descended(blocks, weights, c, *format, 4), weights, h, *format);
     QVERIFY2(polished < 0.9 * fedBack, qPrintable(QString::number(polished / fedBack)));
-}
-
-void TestFeedback::tellsCosts()
-{
-    const BlockFormat& format = *findBlockFormat("Q4_0");
-    const long n = 608;
-    const Matrix weights = moments::normal(kRows, n, 25) * 0.02F, h = moments::of(n, n, 26);
-    const Bytes blocks = nearest(weights, h, format);
-    const Eigen::VectorXd expected = moments::costs(weights - moments::decoded(format, blocks, kRows, n), h);
-    const std::vector<double> told = costs(weights, curvature(h, format), format, blocks);
-    for (long row = 0; row < kRows; ++row)
-        QVERIFY(std::abs(told[static_cast<std::size_t>(row)] / expected(row) - 1) < 1e-4);
 }
 
 QTEST_GUILESS_MAIN(TestFeedback)

@@ -2,8 +2,7 @@
 #include "core/calibrate.h"
 #include "core/rescale.h"
 #include "tests/core/forwardrun.h"
-#include "tests/core/tinyfamilies.h"
-#include "tests/core/tinygguf.h"
+#include "tests/core/tinymodels.h"
 
 #include <QTest>
 
@@ -31,16 +30,6 @@ private:
 namespace {
 
 constexpr long kSequence = 12;
-
-Model modelOf(const QString& row)
-{
-    for (const tinygguf::Case& c : tinygguf::cases())
-        if (row == c.row)
-            return c.make();
-    tiny::Folder folder;
-    tiny::fill(folder, row.toStdString());
-    return openModel(folder.written());
-}
 
 // Scales of 1/4 to 4 on every fold.
 FactorsByName randomFactors(const Network& network)
@@ -74,7 +63,7 @@ void TestFolds::addFamilies()
 void TestFolds::keepTheFunction()
 {
     QFETCH(QString, row);
-    const Model model = modelOf(row);
+    const Model model = tiny::modelOf(row);
     const Network network = openNetwork(model);
     const FactorsByName factors = randomFactors(network);
     NoProgress progress;
@@ -91,7 +80,7 @@ void TestFolds::keepTheFunction()
 // Everything of a block that reads hidden states is a consumer of one of its norms.
 void TestFolds::reachWhatReadsTheirChannels()
 {
-    const Network network = openNetwork(modelOf("qwen2moe"));
+    const Network network = openNetwork(tiny::modelOf("qwen2moe"));
     std::set<std::string> consumers;
     for (const Fold& fold : foldsOf(network, 1))
         for (const Tensor& tensor : fold.consumers)
@@ -115,7 +104,7 @@ void TestFolds::rescaleCalibrations_data()
 void TestFolds::rescaleCalibrations()
 {
     QFETCH(QString, row);
-    const Model model = modelOf(row);
+    const Model model = tiny::modelOf(row);
     const Network network = openNetwork(model);
     const FactorsByName factors = randomFactors(network);
     NoProgress progress;
@@ -143,7 +132,7 @@ void TestFolds::rescaleCalibrations()
 
 void TestFolds::leaveOtherTensorsAlone()
 {
-    const Model model = modelOf("llama");
+    const Model model = tiny::modelOf("llama");
     NoProgress progress;
     FactorsByName factors;
     apply(foldsOf(openNetwork(model), 0).back(), Matrix::Constant(1, openNetwork(model).sizes.feedForward, 2), factors);

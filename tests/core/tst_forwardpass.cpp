@@ -3,8 +3,7 @@
 #include "core/quantize.h"
 #include "tests/core/forwardrun.h"
 #include "tests/core/reference.h"
-#include "tests/core/tinyfamilies.h"
-#include "tests/core/tinygguf.h"
+#include "tests/core/tinymodels.h"
 
 #include <QTest>
 
@@ -44,17 +43,6 @@ void addFamilies()
         QTest::newRow(row) << row;
     for (const tinygguf::Case& c : tinygguf::cases())
         QTest::newRow(c.row) << c.row;
-}
-
-// A folder's model stays readable after the folder has gone, since its files are mapped.
-Model modelOf(const QString& row)
-{
-    for (const tinygguf::Case& c : tinygguf::cases())
-        if (row == c.row)
-            return c.make();
-    tiny::Folder folder;
-    tiny::fill(folder, row.toStdString());
-    return openModel(folder.written());
 }
 
 std::vector<int> tokensFor(const Network& network, std::size_t count)
@@ -142,7 +130,7 @@ void ForwardPassTest::showsEveryMatrixOnceForEachToken_data()
 void ForwardPassTest::showsEveryMatrixOnceForEachToken()
 {
     QFETCH(QString, row);
-    const Model model = modelOf(row);
+    const Model model = tiny::modelOf(row);
     const Network network = openNetwork(model);
     std::map<std::string, long> inputs, outputs;
     Observer observer;
@@ -171,7 +159,7 @@ void ForwardPassTest::showsEveryMatrixOnceForEachToken()
 // Outputs follow from inputs, weights and biases; shared inputs are recognisable.
 void ForwardPassTest::showsWhatTheMatrixMultiplies()
 {
-    const Model model = modelOf("qwen2-yarn");
+    const Model model = tiny::modelOf("qwen2-yarn");
     const Network network = openNetwork(model);
     std::map<std::string, Matrix> inputs;
     std::map<std::string, const float*> places;
@@ -203,7 +191,7 @@ void ForwardPassTest::keepsSequencesApart_data()
 void ForwardPassTest::keepsSequencesApart()
 {
     QFETCH(QString, row);
-    const Network network = openNetwork(modelOf(row));
+    const Network network = openNetwork(tiny::modelOf(row));
     constexpr long kLength = 53; // no multiple of anything
     const std::vector<int> tokens = tokensFor(network, 3 * kLength);
     const Matrix together = forwardrun::logits(network, tokens, kLength);
@@ -227,7 +215,7 @@ void ForwardPassTest::doesNotDependOnThreads_data()
 void ForwardPassTest::doesNotDependOnThreads()
 {
     QFETCH(QString, row);
-    const Network network = openNetwork(modelOf(row));
+    const Network network = openNetwork(tiny::modelOf(row));
     const std::vector<int> tokens = tokensFor(network, 3 * 70);
     setThreads(1);
     const Matrix one = forwardrun::logits(network, tokens, 70);
@@ -316,7 +304,7 @@ void ForwardPassTest::canBeCancelled_data()
 void ForwardPassTest::canBeCancelled()
 {
     QFETCH(int, checks);
-    const Network network = openNetwork(modelOf("mixtral"));
+    const Network network = openNetwork(tiny::modelOf("mixtral"));
     NoProgress none;
     Matrix x = embed(network, tokensFor(network, 200), 100);
     const BlockWeights weights = decodedBlock(network, 0, none);
@@ -338,7 +326,7 @@ void ForwardPassTest::canBeCancelled()
 
 void ForwardPassTest::boundsItsMemory()
 {
-    const Network network = openNetwork(modelOf("llama"));
+    const Network network = openNetwork(tiny::modelOf("llama"));
     // Query and output 64 x 64, key and value 32 x 64, three matrices of 64 x 96; rows are filled up.
     const std::uint64_t exact = 4 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 96);
     QVERIFY(decodedBytes(network) >= exact && decodedBytes(network) < 2 * exact);

@@ -2,8 +2,7 @@
 #include "core/evaluate.h"
 #include "core/forward.h"
 #include "tests/core/forwardrun.h"
-#include "tests/core/tinyfamilies.h"
-#include "tests/core/tinygguf.h"
+#include "tests/core/tinymodels.h"
 
 #include <QTest>
 
@@ -48,16 +47,6 @@ bool watches()
 }
 #endif
 
-Model modelOf(const std::string& row)
-{
-    for (const tinygguf::Case& c : tinygguf::cases())
-        if (row == c.row)
-            return c.make();
-    tiny::Folder folder;
-    tiny::fill(folder, row);
-    return openModel(folder.written());
-}
-
 } // namespace
 
 // What runs announce against what they allocate. Models are tiny and texts long, so that activations, the part that is
@@ -94,7 +83,7 @@ void MemoryTest::isAnnounced()
     QFETCH(QString, row);
     QFETCH(bool, calibrates);
     QFETCH(bool, more);
-    const Model model = modelOf(row.toStdString());
+    const Model model = tiny::modelOf(row);
     constexpr long kContext = 96, kChunks = 24;
     const Chunks chunks {kContext, forwardrun::someTokens(kContext * kChunks, openNetwork(model).sizes.vocabulary)};
     const long before = allocated;

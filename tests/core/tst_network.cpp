@@ -1,6 +1,5 @@
 #include "core/network.h"
-#include "tests/core/tinyfamilies.h"
-#include "tests/core/tinygguf.h"
+#include "tests/core/tinymodels.h"
 
 #include <QTest>
 
@@ -26,16 +25,6 @@ namespace {
 
 using namespace quern;
 
-Model modelOf(const QString& row)
-{
-    for (const tinygguf::Case& c : tinygguf::cases())
-        if (row == c.row)
-            return c.make();
-    tiny::Folder folder;
-    tiny::fill(folder, row.toStdString());
-    return openModel(folder.written());
-}
-
 // What openNetwork says; empty if it is content.
 QString complaint(const Model& model)
 {
@@ -51,7 +40,7 @@ QString complaint(const Model& model)
 
 void NetworkTest::readsSizes()
 {
-    const Network network = openNetwork(modelOf("qwen2moe"));
+    const Network network = openNetwork(tiny::modelOf("qwen2moe"));
     const Sizes& s = network.sizes;
     QCOMPARE(s.blocks, 2L);
     QCOMPARE(s.width, 64L);
@@ -65,13 +54,13 @@ void NetworkTest::readsSizes()
     QCOMPARE(s.expertFeedForward, 48L);
     QCOMPARE(s.sharedFeedForward, 80L);
     QCOMPARE(network.head.weight.name, "output.weight");
-    QCOMPARE(openNetwork(modelOf("llama-tied")).head.weight.name, "token_embd.weight");
+    QCOMPARE(openNetwork(tiny::modelOf("llama-tied")).head.weight.name, "token_embd.weight");
 }
 
 void NetworkTest::knowsLocalBlocks()
 {
     const auto locals = [](const char* row, long blocks) {
-        const Network network = openNetwork(modelOf(row));
+        const Network network = openNetwork(tiny::modelOf(row));
         QString pattern;
         for (long block = 0; block < blocks; ++block)
             pattern += network.attention.isLocal(block) ? 'w' : '-';
@@ -86,20 +75,20 @@ void NetworkTest::knowsLocalBlocks()
 
 void NetworkTest::stretchesPositions()
 {
-    const Rotation plain = openNetwork(modelOf("llama")).attention.rotation;
+    const Rotation plain = openNetwork(tiny::modelOf("llama")).attention.rotation;
     QCOMPARE(plain.frequencies.size(), std::size_t(8));
     QCOMPARE(plain.frequencies.front(), 1.0);
     QVERIFY(!plain.halves);
-    const Rotation linear = openNetwork(modelOf("llama-linear")).attention.rotation;
+    const Rotation linear = openNetwork(tiny::modelOf("llama-linear")).attention.rotation;
     for (std::size_t i = 0; i < 8; ++i)
         QCOMPARE(linear.frequencies[i], plain.frequencies[i] / 4);
 
-    const Rotation yarn = openNetwork(modelOf("qwen2-yarn")).attention.rotation;
+    const Rotation yarn = openNetwork(tiny::modelOf("qwen2-yarn")).attention.rotation;
     QVERIFY(std::abs(yarn.magnitude - (0.1 * std::log(4.0) + 1)) < 1e-6);
     QCOMPARE(yarn.frequencies.front(), 1.0);                                   // stays as it was
     QVERIFY(std::abs(yarn.frequencies[7] - plain.frequencies[7] / 4) < 1e-12); // is stretched
 
-    const Rotation lengthy = openNetwork(modelOf("phi3-longrope")).attention.rotation;
+    const Rotation lengthy = openNetwork(tiny::modelOf("phi3-longrope")).attention.rotation;
     QCOMPARE(lengthy.originalContext, 64L);
     QCOMPARE(&lengthy.forSequence(64), &lengthy.frequencies);
     QCOMPARE(&lengthy.forSequence(65), &lengthy.longFrequencies);
@@ -154,7 +143,7 @@ void NetworkTest::refusesMetadata()
     QFETCH(QString, row);
     QFETCH(QString, key);
     QFETCH(double, value);
-    Model model = modelOf(row);
+    Model model = tiny::modelOf(row);
     QCOMPARE(complaint(model), QString());
     if (std::isnan(value))
         model.metadata.remove(key.toStdString());
@@ -189,7 +178,7 @@ void NetworkTest::refusesTensors()
 {
     QFETCH(QString, row);
     QFETCH(QString, tensor);
-    Model model = modelOf(row);
+    Model model = tiny::modelOf(row);
     const auto it = std::ranges::find(model.tensors, tensor.toStdString(), &Tensor::name);
     QVERIFY(it != model.tensors.end());
     ++it->shape.back();
@@ -200,13 +189,13 @@ void NetworkTest::refusesTensors()
 
 void NetworkTest::refusesFamilies()
 {
-    Model model = modelOf("gpt2");
+    Model model = tiny::modelOf("gpt2");
     model.metadata.set("general.architecture", std::string("mamba"));
     QVERIFY(complaint(model).contains("mamba"));
     model.metadata.remove("general.architecture");
     QVERIFY(complaint(model).contains("general.architecture"));
 
-    model = modelOf("llama");
+    model = tiny::modelOf("llama");
     model.metadata.set("llama.rope.scaling.type", std::string("other"));
     QVERIFY(complaint(model).contains("llama.rope.scaling.type"));
     modelmaker::add(model, "rope_freqs.weight", {8}, {1, 1, 1, 1, 1, 1, 1, 0});
@@ -216,7 +205,7 @@ void NetworkTest::refusesFamilies()
 
 void NetworkTest::outlivesTheModel()
 {
-    auto model = std::make_unique<Model>(modelOf("llama"));
+    auto model = std::make_unique<Model>(tiny::modelOf("llama"));
     const Network network = openNetwork(*model);
     const Matrix before = decoded(network.blocks[1].down->weight);
     model.reset();

@@ -1,11 +1,27 @@
 #pragma once
 
+#include "core/curvature.h"
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/quantizer.h"
 
 #include <algorithm>
 
+// What the methods that minimise tr(E H Eᵀ) have in common.
 namespace quern {
+
+inline constexpr Param kDamping {"damping", QUERN_TEXT("core", "Damping"), 0, 1, 0.01};
+inline constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0,
+                                  2, 1};
+
+// Of methods with feedback, and those two settings.
+inline CurvatureNeeds feedbackNeeds(const Settings& settings, bool moments)
+{
+    return {.moments = moments,
+            .feedback = true,
+            .damping = setting(settings, kDamping),
+            .ordering = static_cast<Ordering>(setting(settings, kOrdering))};
+}
 
 // Gives a matrix by pieces of rows to solve(weights, blocks), on all cores: enough rows for their products with H to be
 // worth it, few enough for all cores to have some.
