@@ -76,6 +76,11 @@ WalkMatrix::WalkMatrix(const Matrix& a, Progress& progress)
     }
 }
 
+std::uint64_t WalkMatrix::bytes(long n)
+{
+    return PackedMatrix::bytes(n, n) + static_cast<std::uint64_t>(n) * kWalk * sizeof(float);
+}
+
 void WalkMatrix::multiply(const Matrix& x, long first, long last, Matrix& y) const
 {
     static_assert(kWalk % 64 == 0);
@@ -94,12 +99,9 @@ Curvature curvatureOf(const Hessian& hessian, const BlockFormat& format, const C
                       Progress& progress)
 {
     const Matrix h = hessian.matrix(progress);
-    Curvature result;
-    result.diagonal.assign(static_cast<std::size_t>(h.rows()), 0.0F);
-    for (long i = 0; i < h.rows(); ++i)
-        result.diagonal[static_cast<std::size_t>(i)] = h(i, i);
+    Curvature result {.diagonal = hessian.diagonal(), .moments = nullptr, .feedback = nullptr};
     if (needs.moments)
-        result.moments = WalkMatrix(h, progress);
+        result.moments = std::make_shared<const WalkMatrix>(h, progress);
     if (needs.feedback)
         result.feedback = feedbackOf(h, result.diagonal, format, needs, progress);
     return result;

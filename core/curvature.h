@@ -29,6 +29,7 @@ struct WalkMatrix {
 
     WalkMatrix() = default;
     WalkMatrix(const Matrix& a, Progress& progress);
+    static std::uint64_t bytes(long n);
 
     // y (rows x n columns of A from `first`, a multiple of kWalk) = x (rows x n) A, of columns [0, last) of x.
     // An element is the same whatever rows stand beside it.
@@ -44,9 +45,9 @@ struct Feedback {
 };
 
 struct Curvature {
-    std::vector<float> diagonal;              // E[x_j²]
-    WalkMatrix moments;                       // H; empty if not asked for
-    std::shared_ptr<const Feedback> feedback; // null if not asked for, or if H cannot be factored
+    std::vector<float> diagonal;               // E[x_j²]
+    std::shared_ptr<const WalkMatrix> moments; // H; null if not asked for
+    std::shared_ptr<const Feedback> feedback;  // null if not asked for, or if H cannot be factored
 };
 
 struct CurvatureNeeds {
@@ -57,7 +58,7 @@ struct CurvatureNeeds {
     friend bool operator==(const CurvatureNeeds&, const CurvatureNeeds&) = default;
 };
 
-// Throws Error for an H that is none (see Hessian::matrix), Cancelled.
+// With what is asked for. Throws Error for an H that is none (see Hessian::matrix), Cancelled.
 Curvature curvatureOf(const Hessian& hessian, const BlockFormat& format, const CurvatureNeeds& needs,
                       Progress& progress);
 

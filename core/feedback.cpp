@@ -196,7 +196,7 @@ bool descendRow(const Curvature& curvature, const Row& to, long first, long n, c
         }
         moved = true;
         errors[column] = weights[column] - value;
-        add(now - value, curvature.moments.near.row(column).data(), slopes, n);
+        add(now - value, curvature.moments->near.row(column).data(), slopes, n);
     }
     return moved;
 }
@@ -228,7 +228,7 @@ void descend(const Matrix& weights, const Curvature& curvature, const BlockForma
         moved = false;
         for (long first = 0; first < cols; first += kWalk) {
             Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
-            curvature.moments.multiply(errors, first, cols, slopes);
+            curvature.moments->multiply(errors, first, cols, slopes);
             for (long row = 0; row < weights.rows(); ++row)
                 moved |= descendRow(curvature, rowOf(format, blocks, row, cols), first, slopes.cols(),
                                     {weights.row(row).data(), errors.row(row).data(), slopes.row(row).data()});
@@ -244,7 +244,7 @@ std::vector<double> costs(const Matrix& weights, const Curvature& curvature, con
     std::vector<double> total(static_cast<std::size_t>(weights.rows()));
     for (long first = 0; first < cols; first += kWalk) {
         Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
-        curvature.moments.multiply(errors, first, cols, slopes);
+        curvature.moments->multiply(errors, first, cols, slopes);
         for (long row = 0; row < weights.rows(); ++row)
             for (long s = 0; s < slopes.cols(); ++s)
                 total[static_cast<std::size_t>(row)] += double {slopes(row, s)} * double {errors(row, first + s)};

@@ -21,19 +21,20 @@ bool hasLevels(const Choice& choice)
     return !copies(choice) && choice.format->group == 1 && choice.format->place && !choice.format->floating();
 }
 
-// Calls use(number, slab, its rows) for slabs in any order, on all cores.
+// Calls use(number, slab, its rows) for slabs in any order, on all cores. The choice is no copy.
 template <typename Use>
-void forSlabs(const Tensor& tensor, const Choice& choice, const InputStats* stats, const std::vector<Slab>& all,
+void forSlabs(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, const std::vector<Slab>& all,
               Progress& progress, const Use& use)
 {
-    const SlabInput in = previewInput(tensor, choice, stats, progress);
+    const SlabInput in = previewInput(tensor, choice, inputs.stats, progress);
+    Curvatures own;
     std::atomic<std::size_t> finished = 0;
-    parallelFor(static_cast<long>(all.size()), progress, [&](long i) {
-        const auto s = static_cast<std::size_t>(i);
-        NoProgress inner; // a slab is short; the loop around it polls
-        use(s, all[s], quantizedSlab(in, all[s], true, inner));
-        progress.report(static_cast<double>(++finished) / static_cast<double>(all.size()), tensor.name);
-    });
+    forEachSlab(in, all, inputs.curvatures ? *inputs.curvatures : own, progress,
+                [&](const SlabInput& input, std::size_t s) {
+                    NoProgress inner; // a slab is short; the loop around it polls
+                    use(s, all[s], quantizedSlab(input, all[s], true, inner));
+                    progress.report(static_cast<double>(++finished) / static_cast<double>(all.size()), tensor.name);
+                });
 }
 
 // The block that holds column `col` of encoded row `row`, and the column's place in it.
@@ -124,10 +125,10 @@ long groupSize(const BlockFormat& format, long cols)
     return format.scaled > 0 ? format.scaled : format.values > 0 ? format.values : cols;
 }
 
-GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const InputStats* stats, long row, long group,
+GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long row, long group,
                         Progress& progress)
 {
-    const QuantizedRows rows = quantizedRows(tensor, choice, stats, row, 1, progress);
+    const QuantizedRows rows = quantizedRows(tensor, choice, inputs, row, 1, progress);
     const BlockFormat& format = copies(choice) ? *tensor.format : *choice.format;
     const long cols = tensor.cols(), size = groupSize(format, cols);
     GroupLevels found {.first = std::clamp(group, 0L, std::max(cols - 1, 0L) / size) * size};
@@ -141,12 +142,12 @@ GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const InputS
     return found;
 }
 
-Matrix groupSteps(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress)
+Matrix groupSteps(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, Progress& progress)
 {
     if (!hasLevels(choice) || tensor.count() == 0)
         return {};
     Matrix found(tensor.rows(), Steps(*choice.format, tensor.cols()).groups());
-    forSlabs(tensor, choice, stats, slabs(tensor), progress,
+    forSlabs(tensor, choice, inputs, slabs(tensor), progress,
              [&](std::size_t, const Slab& slab, const SlabResult& result) {
                  Steps steps(*choice.format, tensor.cols());
                  for (long row = 0; row < slab.rows; ++row)
@@ -155,7 +156,7 @@ Matrix groupSteps(const Tensor& tensor, const Choice& choice, const InputStats* 
     return found;
 }
 
-QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, const InputStats* stats,
+QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs,
                                 std::span<const Histogram> bins, long stride, Progress& progress)
 {
     QuantizedSample sample;
@@ -167,7 +168,7 @@ QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, cons
     const std::vector<Slab> all = slabs(tensor, stride);
     std::vector<ErrorPerStep> errors(all.size()); // added up in order: sums of floating numbers depend on it
     std::mutex counting;                          // sums of whole numbers do not
-    forSlabs(tensor, choice, stats, all, progress, [&](std::size_t s, const Slab& slab, const SlabResult& result) {
+    forSlabs(tensor, choice, inputs, all, progress, [&](std::size_t s, const Slab& slab, const SlabResult& result) {
         std::vector<Histogram> counted = empty;
         for (Histogram& histogram : counted)
             for (const float x : result.decoded.reshaped<Eigen::RowMajor>())
@@ -189,8 +190,8 @@ QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, cons
     return sample;
 }
 
-std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const Choice& choice, const InputStats* stats,
-                                                   Progress& progress)
+std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const Choice& choice,
+                                                   const KnownInputs& inputs, Progress& progress)
 {
     auto made = std::make_shared<QuantizedCopy>(QuantizedCopy {{}, tensor});
     if (copies(choice) || tensor.count() == 0)
@@ -200,7 +201,7 @@ std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const C
     made->tensor.offset = 0;
     const std::size_t rowBytes = choice.format->rowBytes(tensor.cols());
     made->bytes.resize(static_cast<std::size_t>(tensor.rows()) * rowBytes);
-    forSlabs(tensor, choice, stats, slabs(tensor), progress,
+    forSlabs(tensor, choice, inputs, slabs(tensor), progress,
              [&](std::size_t, const Slab& slab, const SlabResult& result) {
                  std::ranges::copy(result.bytes,
                                    made->bytes.begin()

@@ -17,12 +17,12 @@ struct GroupLevels {
     std::vector<float> original, decoded; // its weights
     std::vector<float> levels;            // ascending; empty for formats without levels (floats, codebooks, copies)
 };
-GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const InputStats* stats, long row, long group,
+GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long row, long group,
                         Progress& progress);
 
 // Mean distance of neighbouring levels of every group: rows x groups, 0 where a group has one level only. Empty for
 // formats without levels.
-Matrix groupSteps(const Tensor& tensor, const Choice& choice, const InputStats* stats, Progress& progress);
+Matrix groupSteps(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, Progress& progress);
 
 // What quantization makes of a tensor, from groups of rows spread evenly over it.
 struct QuantizedSample {
@@ -33,7 +33,7 @@ struct QuantizedSample {
     std::optional<double> errorPerStep;
 };
 // bins: the bins to count into; their counts are not read. stride: every stride-th group of rows, 1 for all.
-QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, const InputStats* stats,
+QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs,
                                 std::span<const Histogram> bins, long stride, Progress& progress);
 
 // A whole tensor quantized into memory, whose bytes the copy owns.
@@ -41,7 +41,7 @@ struct QuantizedCopy {
     std::vector<std::byte> bytes;
     Tensor tensor;
 };
-std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const Choice& choice, const InputStats* stats,
-                                                   Progress& progress);
+std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const Choice& choice,
+                                                   const KnownInputs& inputs, Progress& progress);
 
 } // namespace quern

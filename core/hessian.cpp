@@ -51,6 +51,16 @@ Hessian Hessian::rescaled(const Eigen::Ref<const Matrix>& by) const
     return result;
 }
 
+std::vector<float> Hessian::diagonal() const
+{
+    std::vector<float> squares;
+    for (long i = 0; i < size; ++i) {
+        const float value = lower[static_cast<std::size_t>(values(i) + i)];
+        squares.push_back(scale ? value * (*scale)(0, i) * (*scale)(0, i) : value);
+    }
+    return squares;
+}
+
 Matrix Hessian::matrix(Progress& progress) const
 {
     Matrix h(size, size);

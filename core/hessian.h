@@ -15,6 +15,7 @@ struct Hessian {
 
     static Hessian of(long size, std::vector<float> lower);
     Hessian rescaled(const Eigen::Ref<const Matrix>& by) const; // of inputs x_i by_i
+    std::vector<float> diagonal() const;                        // E[x_i²]
     static long values(long size) { return size * (size + 1) / 2; }
 
     // size x size, both triangles. Throws Error if a value is no finite number, one on the diagonal is negative, or

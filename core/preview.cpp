@@ -16,31 +16,34 @@ Choice complete(const Tensor& tensor, Choice choice)
 
 } // namespace
 
-QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const InputStats* stats, long first, long n,
+QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long first, long n,
                             Progress& progress)
 {
     assert(first >= 0 && n > 0 && first + n <= tensor.rows());
     const Choice whole = complete(tensor, choice);
     const long rowsOfMatrix = tensor.rows() / tensor.matrices(), matrix = first / rowsOfMatrix;
-    SlabInput in = previewInput(tensor, whole, stats, progress);
-    const auto curvature = Curvatures().of(whole, stats, matrix, progress);
+    SlabInput in = previewInput(tensor, whole, inputs.stats, progress);
+    Curvatures own;
+    const auto curvature = (inputs.curvatures ? inputs.curvatures : &own)->of(whole, inputs.stats, matrix, progress);
     in.curvature = curvature.get();
     SlabResult result = quantizedSlab(in, {matrix, first, n}, true, progress);
     return {std::move(result.original), std::move(result.decoded), std::move(result.bytes)};
 }
 
-Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats* stats, long stride, Progress& progress)
+Distortion preview(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long stride,
+                   Progress& progress)
 {
     const Choice whole = complete(tensor, choice);
-    SlabInput in = previewInput(tensor, whole, stats, progress);
+    SlabInput in = previewInput(tensor, whole, inputs.stats, progress);
     in.effort = stride > 1 ? Effort::Fast : Effort::Best;
     const std::vector<Slab> all = slabs(tensor, stride);
     std::vector<Distortion> parts(all.size());
-    Curvatures curvatures;
-    forEachSlab(in, all, curvatures, progress, [&](const SlabInput& input, std::size_t i) {
-        NoProgress inner;
-        parts[i] = quantizedSlab(input, all[i], false, inner).method;
-    });
+    Curvatures own;
+    forEachSlab(in, all, inputs.curvatures ? *inputs.curvatures : own, progress,
+                [&](const SlabInput& input, std::size_t i) {
+                    NoProgress inner;
+                    parts[i] = quantizedSlab(input, all[i], false, inner).method;
+                });
     Distortion total;
     for (const Distortion& part : parts)
         total.merge(part);

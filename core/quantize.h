@@ -47,17 +47,31 @@ struct ExportOptions : QuantizeOptions {
 void exportModel(const Model& model, const Plan& plan, const Calibration* calibration,
                  const std::filesystem::path& target, const ExportOptions& options, Progress& progress);
 
+class Curvatures; // core/curvatures.h
+
+// What previews know of a tensor's inputs.
+struct KnownInputs {
+    const InputStats* stats;          // null: nothing
+    Curvatures* curvatures = nullptr; // keeps what is made of H from one preview to the next; null: made anew
+
+    KnownInputs(const InputStats* of, Curvatures* kept = nullptr) // NOLINT(google-explicit-constructor)
+        : stats(of)
+        , curvatures(kept)
+    {
+    }
+};
+
 // One tensor quantized in memory, for previews: rows [first, first + n).
 struct QuantizedRows {
     Matrix original, decoded; // n x cols
     std::vector<std::byte> blocks;
 };
-QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const InputStats* stats, long first, long n,
+QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long first, long n,
                             Progress& progress);
 
 // Distortion of a choice on one tensor without keeping the result: of every `stride`-th group of rows, with encoders
 // that search less long; 1: of all, and exact.
-Distortion preview(const Tensor& tensor, const Choice& choice, const InputStats* stats, long stride,
+Distortion preview(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long stride,
                    Progress& progress);
 
 } // namespace quern

@@ -230,11 +230,12 @@ void Analysis::measureError(Job& job, int index, long stride)
         emit progressed();
     }
     job.start(
-        [model = m_session->model(), calibration = m_session->calibration(), choice, index,
-         stride](quern::Progress& progress) {
+        [model = m_session->model(), calibration = m_session->calibration(), curvatures = m_session->curvatures(),
+         choice, index, stride](quern::Progress& progress) {
             const quern::Tensor& tensor = model->tensors[static_cast<std::size_t>(index)];
             return measured(*model, [&] {
-                return quern::preview(tensor, choice, quern::inputsOf(tensor, calibration.get()), stride, progress);
+                return quern::preview(tensor, choice, {quern::inputsOf(tensor, calibration.get()), curvatures.get()},
+                                      stride, progress);
             });
         },
         [this, choice, calibration = m_session->calibration(), index, stride](auto outcome) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/calibration.h"
+#include "core/curvatures.h"
 #include "core/evaluate.h"
 #include "core/quantize.h"
 #include "core/stats.h"
@@ -38,6 +39,8 @@ public:
 
     std::shared_ptr<const quern::Model> model() const { return m_model; }
     std::shared_ptr<const quern::Calibration> calibration() const { return m_calibration; }
+    // What previews make of second moments, kept from one to the next; for jobs.
+    std::shared_ptr<quern::Curvatures> curvatures() const { return m_curvatures; }
     const quern::Recipe& recipe() const { return m_recipe; }
     std::shared_ptr<const quern::Plan> plan() const { return m_plan; } // of recipe and model; null without a model
     const QString& planError() const { return m_planError; }           // why there is no plan; empty if there is one
@@ -99,6 +102,8 @@ private:
 
     std::shared_ptr<const quern::Model> m_model;
     std::shared_ptr<const quern::Calibration> m_calibration;
+    static constexpr std::uint64_t kMostOfCurvatures = std::uint64_t {1} << 30; // bytes
+    std::shared_ptr<quern::Curvatures> m_curvatures = std::make_shared<quern::Curvatures>(kMostOfCurvatures);
     quern::Recipe m_recipe;
     std::shared_ptr<const quern::Plan> m_plan;
     QString m_planError;

@@ -1,4 +1,5 @@
 // What methods that use second moments make of a model's tensors.
+#include "core/group.h"
 #include "core/parallel.h"
 #include "tests/core/moments.h"
 #include "tests/core/quantizerun.h"
@@ -83,6 +84,8 @@ void TestMethods::usesSecondMoments()
     QVERIFY(std::ranges::equal(rows.blocks, one.model.tensors[1].bytes.subspan(5 * rowBytes, 9 * rowBytes)));
     QCOMPARE(preview(tensor, recipe.rules[0].choice, stats, 1, progress).errorSquares,
              one.results[1].method.errorSquares);
+    QVERIFY(std::ranges::equal(quantizedCopy(tensor, recipe.rules[0].choice, stats, progress)->bytes,
+                               one.model.tensors[1].bytes));
 }
 
 void TestMethods::roundsToNearestWhereSecondMomentsAreOfNoUse()

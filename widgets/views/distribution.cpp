@@ -243,7 +243,8 @@ void Distribution::startSample()
     m_sampleJob.start(
         [subject = *m_subject, stats = m_stats, stride](quern::Progress& progress) {
             const std::array bins {stats->centre, stats->histogram};
-            return quern::quantizedSample(subject.tensor(), subject.choice, subject.inputs(), bins, stride, progress);
+            return quern::quantizedSample(subject.tensor(), subject.choice, subject.knownInputs(), bins, stride,
+                                          progress);
         },
         [this, subject = *m_subject](const quern::QuantizedSample& sample) { takeSample(subject, sample); });
 }
@@ -268,7 +269,7 @@ void Distribution::startLevels()
         return m_plot->setLevels({}, {});
     m_levelsJob.start(
         [subject = *m_subject, row = m_row->value(), group = m_group->value()](quern::Progress& progress) {
-            return quern::groupLevels(subject.tensor(), subject.choice, subject.inputs(), row, group, progress);
+            return quern::groupLevels(subject.tensor(), subject.choice, subject.knownInputs(), row, group, progress);
         },
         [this, row = m_row->value()](const quern::GroupLevels& found) {
             const long last = found.first + static_cast<long>(found.original.size()) - 1;

@@ -22,11 +22,11 @@ std::shared_ptr<const LayerPicture> layerPicture(const Subject& subject, MatrixL
         keep(quern::Pyramid::ofWeights(tensor, progress));
     } else if (layer == MatrixLayer::Error) {
         quern::ProgressPart quantizing(progress, 0, 0.9), reducing(progress, 0.9, 1);
-        picture->stored = quern::quantizedCopy(tensor, subject.choice, picture->subject.inputs(), quantizing);
+        picture->stored = quern::quantizedCopy(tensor, subject.choice, picture->subject.knownInputs(), quantizing);
         picture->bytes += picture->stored->bytes.size();
         keep(quern::Pyramid::ofErrors(tensor, picture->stored->tensor, reducing));
     } else if (const quern::Matrix steps
-               = quern::groupSteps(tensor, subject.choice, picture->subject.inputs(), progress);
+               = quern::groupSteps(tensor, subject.choice, picture->subject.knownInputs(), progress);
                steps.size() > 0) {
         picture->columnsPerCell = static_cast<double>(quern::groupSize(*subject.choice.format, tensor.cols()));
         picture->bytes += static_cast<std::size_t>(steps.size()) * sizeof(float);

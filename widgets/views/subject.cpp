@@ -33,7 +33,7 @@ std::optional<Subject> subjectOf(const Session& session)
     const int index = session.selected();
     if (!session.model() || index < 0)
         return std::nullopt;
-    Subject subject {session.model(), session.calibration(), index, {}};
+    Subject subject {session.model(), session.calibration(), index, session.curvatures(), {}};
     if (const auto plan = session.plan())
         subject.choice = plan->tensors[static_cast<std::size_t>(index)].choice;
     return subject;

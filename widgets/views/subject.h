@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/recipe.h"
+#include "core/quantize.h"
 
 #include <QString>
 
@@ -14,10 +14,12 @@ struct Subject {
     std::shared_ptr<const quern::Model> model;
     std::shared_ptr<const quern::Calibration> calibration; // may be null
     int index;
+    std::shared_ptr<quern::Curvatures> curvatures;
     quern::Choice choice; // no quantizer: stored as it is; no format: there is no plan
 
     const quern::Tensor& tensor() const { return model->tensors[static_cast<std::size_t>(index)]; }
     const quern::InputStats* inputs() const; // null without calibration
+    quern::KnownInputs knownInputs() const { return {inputs(), curvatures.get()}; }
     bool quantized() const { return choice.quantizer && choice.format; }
     QString name() const;
     QString formatName() const; // after
