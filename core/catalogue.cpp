@@ -3,6 +3,7 @@
 #include "core/blockformat.h"
 #include "core/model.h"
 #include "core/quantizer.h"
+#include "core/rewrite.h"
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,7 @@ extern const BlockFormat iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, i
 extern const BlockFormat f8_e4m3, f8_e5m2, u8, u16, u32, u64, truth;
 extern const std::span<const BlockFormat> affineFormats; // ours, of b bits and group g
 extern const Quantizer nearest, hqq, gptq, descent, gptqDescent;
+extern const Rewrite awq, smoothquant;
 extern const Container ggufContainer, huggingFaceContainer;
 extern const Architecture llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3;
 extern const Architecture gpt2, qwen2moe, qwen3moe; // from GGUF only
@@ -43,6 +45,12 @@ std::span<const BlockFormat* const> blockFormats()
 std::span<const Quantizer* const> quantizers()
 {
     static constexpr std::array all {&nearest, &hqq, &gptq, &descent, &gptqDescent};
+    return all;
+}
+
+std::span<const Rewrite* const> rewrites()
+{
+    static constexpr std::array all {&awq, &smoothquant};
     return all;
 }
 
@@ -89,6 +97,11 @@ const BlockFormat* findBlockFormat(std::uint32_t id)
 const Quantizer* findQuantizer(std::string_view name)
 {
     return first(quantizers(), [&](auto* q) { return q->name == name; });
+}
+
+const Rewrite* findRewrite(std::string_view name)
+{
+    return first(rewrites(), [&](auto* r) { return r->name == name; });
 }
 
 const Architecture* findArchitecture(std::string_view name)

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "core/folds.h"
+#include "core/quantizer.h"
+
+namespace quern {
+
+// What a tensor is to become; those that stay as they are have none.
+struct Target {
+    const Quantizer* quantizer;
+    const BlockFormat* format;
+    Settings settings;
+};
+using Targets = std::map<std::string, Target, std::less<>>; // by tensor name
+
+struct RewriteInput {
+    const Network& network;
+    const Calibration& calibration;
+    const Targets& targets;
+    const Settings& settings;
+};
+
+// What was chosen for one fold.
+struct FoldReport {
+    std::string producer;         // tensor's name
+    double before = 0, after = 0; // the loss that the rewrite minimises, with scales of 1 and with those chosen
+    double ratio = 0;             // as the rewrite defines it; 0: scales of 1
+};
+
+// A change of several tensors that leaves the network's function as it was and makes quantizing it lose less.
+struct Rewrite {
+    std::string_view name; // stable, written into recipes
+    const char* summary;   // QUERN_TEXT, one sentence
+    Needs needs;
+    std::span<const Param> params;
+    // What to multiply tensors by; see rescaled(). Throws Error where the calibration lacks what it needs, Cancelled.
+    FactorsByName (*factors)(const RewriteInput& in, std::vector<FoldReport>& reports, Progress& progress);
+};
+
+std::span<const Rewrite* const> rewrites();        // core/catalogue.cpp
+const Rewrite* findRewrite(std::string_view name); // null if unknown
+
+} // namespace quern

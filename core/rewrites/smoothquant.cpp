@@ -1,0 +1,68 @@
+#include "core/foldinputs.h"
+#include "core/rewrite.h"
+
+#include <algorithm>
+#include <cmath>
+
+// SmoothQuant (Xiao et al. 2022, equation 4): s_j = max|x_j|^alpha / max_i|W_ij|^(1 - alpha) moves what is hard to
+// quantize of the inputs into the weights; between norms and what reads them. Weights alone gain nothing from it; a
+// runtime that quantizes inputs does.
+namespace quern {
+namespace {
+
+constexpr Param kAlpha {
+    .name = "alpha", .label = QUERN_TEXT("core", "Migration"), .minimum = 0, .maximum = 1, .preset = 0.5};
+constexpr std::array kParams {kAlpha};
+constexpr float kSmallest = 1e-5f;
+
+// Over the rows of all matrices that read the channels.
+Matrix largestWeights(const Fold& fold, Progress& progress)
+{
+    Matrix largest = Matrix::Zero(1, fold.consumers.front().cols());
+    std::vector<float> row(static_cast<std::size_t>(largest.cols()));
+    for (const Tensor& tensor : fold.consumers)
+        for (long r = 0; r < tensor.rows(); ++r) {
+            progress.check();
+            decodeRows(tensor, r, 1, row.data());
+            largest = largest.cwiseMax(Eigen::Map<const Matrix>(row.data(), 1, largest.cols()).cwiseAbs());
+        }
+    return ofChannels(fold, largest);
+}
+
+FactorsByName factors(const RewriteInput& in, std::vector<FoldReport>& reports, Progress& progress)
+{
+    const auto alpha = static_cast<float>(setting(in.settings, kAlpha));
+    FactorsByName result;
+    for (long block = 0; block < in.network.sizes.blocks; ++block) {
+        progress.report(static_cast<double>(block) / static_cast<double>(in.network.sizes.blocks), "smoothquant");
+        for (const Fold& fold : foldsOf(in.network, block)) {
+            if (fold.producer.shape.size() != 1)
+                continue;
+            const InputStats* stats = inputsOf(fold, in.calibration);
+            if (!stats)
+                continue;
+            const Matrix inputs = largestMagnitudes(fold, *stats), weights = largestWeights(fold, progress);
+            const Matrix scales = inputs.binaryExpr(weights, [&](float x, float w) {
+                return std::max(std::pow(std::max(x, kSmallest), alpha) / std::pow(std::max(w, kSmallest), 1 - alpha),
+                                kSmallest);
+            });
+            apply(fold, scales, result);
+            reports.push_back({.producer = fold.producer.name, .ratio = alpha});
+        }
+    }
+    in.network.check();
+    return result;
+}
+
+} // namespace
+
+extern const Rewrite smoothquant;
+constinit const Rewrite smoothquant {
+    .name = "smoothquant",
+    .summary
+    = QUERN_TEXT("core", "Moves large inputs into the weights that read them, for runtimes that quantize inputs."),
+    .needs = Needs::SumSquares,
+    .params = kParams,
+    .factors = factors};
+
+} // namespace quern

@@ -1,0 +1,207 @@
+// AWQ and SmoothQuant find the scales of their formulas, and leave the function as it was.
+#include "core/calibrate.h"
+#include "core/rescale.h"
+#include "core/rewrite.h"
+#include "tests/core/forwardrun.h"
+#include "tests/core/tinyfamilies.h"
+#include "tests/core/tinygguf.h"
+
+#include <QTest>
+
+#include <cmath>
+
+using namespace quern;
+
+class TestRewrites final : public QObject {
+    Q_OBJECT
+
+    NoProgress m_progress;
+
+private slots:
+    void keepTheFunction_data();
+    void keepTheFunction();
+    void awqLowersTheLoss_data();
+    void awqLowersTheLoss();
+    void awqMeasuresWhatOutputsLose();
+    void awqLeavesWhatIsNotQuantized();
+    void smoothQuantFollowsItsFormula();
+    void needMagnitudes();
+};
+
+namespace {
+
+constexpr long kSequence = 24;
+
+Model modelOf(const QString& row)
+{
+    for (const tinygguf::Case& c : tinygguf::cases())
+        if (row == c.row)
+            return c.make();
+    tiny::Folder folder;
+    tiny::fill(folder, row.toStdString());
+    return openModel(folder.written());
+}
+
+Calibration calibrated(const Model& model)
+{
+    NoProgress progress;
+    const long vocabulary = openNetwork(model).sizes.vocabulary;
+    return calibrate(model, {kSequence, forwardrun::someTokens(8 * kSequence, vocabulary)}, {.hessians = true},
+                     progress);
+}
+
+// All matrices of the blocks to one format.
+Targets targetsOf(const Model& model, const char* format)
+{
+    Targets targets;
+    for (const Tensor& tensor : model.tensors)
+        if (layerOf(tensor.name) >= 0 && tensor.shape.size() > 1 && findBlockFormat(format)->fits(tensor.cols()))
+            targets.emplace(tensor.name, Target {findQuantizer("nearest"), findBlockFormat(format), {}});
+    return targets;
+}
+
+struct Rewritten {
+    FactorsByName factors;
+    std::vector<FoldReport> reports;
+};
+
+Rewritten rewritten(const char* rewrite, const Model& model, const Calibration& calibration, const Targets& targets,
+                    const Settings& settings = {})
+{
+    NoProgress progress;
+    Rewritten result;
+    const Network network = openNetwork(model);
+    result.factors = findRewrite(rewrite)->factors({network, calibration, targets, settings}, result.reports, progress);
+    return result;
+}
+
+} // namespace
+
+void TestRewrites::keepTheFunction_data()
+{
+    QTest::addColumn<QString>("rewrite");
+    QTest::addColumn<QString>("row");
+    for (const Rewrite* rewrite : rewrites())
+        for (const char* row : {"llama", "gemma2", "phi3", "gpt2", "qwen2moe"})
+            QTest::addRow("%s %s", std::string(rewrite->name).c_str(), row)
+                << QString::fromStdString(std::string(rewrite->name)) << row;
+}
+
+void TestRewrites::keepTheFunction()
+{
+    QFETCH(QString, rewrite);
+    QFETCH(QString, row);
+    const Model model = modelOf(row);
+    const auto made = rewritten(qPrintable(rewrite), model, calibrated(model), targetsOf(model, "INT3_G16_MIN"),
+                                rewrite == "awq" ? Settings {{"ratios", 3}, {"rows", 16}} : Settings {});
+    QVERIFY(!made.factors.empty());
+    const Network before = openNetwork(model);
+    const auto tokens = forwardrun::someTokens(2 * kSequence, before.sizes.vocabulary);
+    const Matrix expected = forwardrun::logits(before, tokens, kSequence);
+    const Model changed = rescaled(model, made.factors, {}, m_progress);
+    const Matrix found = forwardrun::logits(openNetwork(changed), tokens, kSequence);
+    QVERIFY((found - expected).cwiseAbs().maxCoeff() < 1e-5F * expected.cwiseAbs().maxCoeff());
+}
+
+void TestRewrites::awqLowersTheLoss_data()
+{
+    QTest::addColumn<double>("duo");
+    QTest::addRow("by inputs") << 0.0;
+    QTest::addRow("by inputs and weights") << 1.0;
+}
+
+// Inputs of a norm with a few large weights differ much between channels, which is what it is for.
+void TestRewrites::awqLowersTheLoss()
+{
+    QFETCH(double, duo);
+    const Model plain = modelOf("llama");
+    FactorsByName outliers;
+    outliers["blk.0.attn_norm.weight"].cols = Matrix::Ones(1, openNetwork(plain).sizes.width);
+    for (const long channel : {3L, 17L, 40L})
+        outliers["blk.0.attn_norm.weight"].cols(0, channel) = 12;
+    const Model model = rescaled(plain, outliers, {}, m_progress);
+    const auto made = rewritten("awq", model, calibrated(model), targetsOf(model, "INT3_G16_MIN"),
+                                {{"duo", duo}, {"rows", 32}, {"ratios", 10}});
+    double before = 0, after = 0;
+    for (const FoldReport& report : made.reports) {
+        QVERIFY2(report.after <= report.before && report.before > 0, report.producer.c_str());
+        before += report.before;
+        after += report.after;
+    }
+    QVERIFY2(after < 0.99 * before, qPrintable(QString("%1 of %2").arg(after).arg(before)));
+}
+
+// What is reported is the loss of the whole matrices, here without sampling, before and after they are folded.
+void TestRewrites::awqMeasuresWhatOutputsLose()
+{
+    const Model model = modelOf("llama");
+    const Calibration calibration = calibrated(model);
+    const Targets targets = targetsOf(model, "INT3_G16_MIN");
+    const auto made = rewritten("awq", model, calibration, targets, {{"rows", 65536}, {"ratios", 8}});
+    const Model changed = rescaled(model, made.factors, {}, m_progress);
+    const Calibration seen = rescaled(calibration, made.factors);
+    const auto loss = [&](const Model& of, const Calibration& by, const char* name) {
+        const Tensor& tensor = *of.find(name);
+        const Matrix weights = decoded(tensor);
+        const std::vector<float> importance = by.find(name)->importance(0);
+        const BlockFormat& format = *targets.at(name).format;
+        std::vector<std::byte> blocks(static_cast<std::size_t>(tensor.rows()) * format.rowBytes(tensor.cols()));
+        const Settings none;
+        findQuantizer("nearest")->run({weights, importance, 0, 0, format, none}, blocks, m_progress);
+        Matrix error = weights;
+        for (long row = 0; row < error.rows(); ++row)
+            format.decode(format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(error.cols()),
+                          {error.row(row).data(), static_cast<std::size_t>(error.cols())});
+        const Eigen::MatrixXd e = (weights - error).cast<double>();
+        return (e * by.find(name)->hessians[0]->matrix(m_progress).cast<double>()).cwiseProduct(e).sum();
+    };
+    for (const FoldReport& report : made.reports) {
+        if (report.producer != "blk.1.ffn_up.weight")
+            continue;
+        const double before = loss(model, calibration, "blk.1.ffn_down.weight"),
+                     after = loss(changed, seen, "blk.1.ffn_down.weight");
+        QVERIFY2(std::abs(report.before / before - 1) < 1e-3,
+                 qPrintable(QString("%1 %2").arg(report.before).arg(before)));
+        QVERIFY2(std::abs(report.after / after - 1) < 1e-2, qPrintable(QString("%1 %2").arg(report.after).arg(after)));
+        return;
+    }
+    QFAIL("no such fold");
+}
+
+void TestRewrites::awqLeavesWhatIsNotQuantized()
+{
+    const Model model = modelOf("llama");
+    QVERIFY(rewritten("awq", model, calibrated(model), {}).factors.empty());
+    QVERIFY(rewritten("awq", model, calibrated(model), targetsOf(model, "F16")).factors.empty());
+}
+
+void TestRewrites::smoothQuantFollowsItsFormula()
+{
+    const Model model = modelOf("llama");
+    const Calibration calibration = calibrated(model);
+    const auto made = rewritten("smoothquant", model, calibration, {}, {{"alpha", 0.75}});
+    Matrix largest = Matrix::Zero(1, openNetwork(model).sizes.width);
+    for (const char* name : {"blk.1.ffn_gate.weight", "blk.1.ffn_up.weight"})
+        largest = largest.cwiseMax(decoded(*model.find(name)).cwiseAbs().colwise().maxCoeff());
+    const Matrix inputs = calibration.find("blk.1.ffn_up.weight")->maxMagnitudes;
+    const Matrix& found = made.factors.at("blk.1.ffn_up.weight").cols;
+    for (long c = 0; c < largest.cols(); ++c) {
+        const double expected = std::pow(inputs(0, c), 0.75) / std::pow(largest(0, c), 0.25);
+        QVERIFY2(std::abs(found(0, c) / expected - 1) < 1e-5, qPrintable(QString::number(c)));
+    }
+    QVERIFY(!made.factors.contains("blk.1.ffn_down.weight")); // between norms and what reads them only
+}
+
+void TestRewrites::needMagnitudes()
+{
+    const Model model = modelOf("llama");
+    Calibration calibration = calibrated(model);
+    for (auto& [name, stats] : calibration.inputs)
+        stats.sumMagnitudes.resize(0, 0), stats.maxMagnitudes.resize(0, 0);
+    for (const Rewrite* rewrite : rewrites())
+        QVERIFY_EXCEPTION_THROWN(
+            rewritten(std::string(rewrite->name).c_str(), model, calibration, targetsOf(model, "INT3_G16_MIN")), Error);
+}
+
+QTEST_GUILESS_MAIN(TestRewrites)
+#include "tst_rewrites.moc"
