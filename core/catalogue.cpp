@@ -115,10 +115,4 @@ const Architecture* findHuggingFaceArchitecture(std::string_view name)
                  [&](auto* a) { return std::ranges::find(a->huggingFace, name) != a->huggingFace.end(); });
 }
 
-double setting(const Settings& settings, const Param& param)
-{
-    const auto it = settings.find(param.name);
-    return it == settings.end() ? param.preset : it->second;
-}
-
 } // namespace quern

@@ -1,6 +1,7 @@
 #include "core/commandline.h"
 
 #include "core/preset.h"
+#include "core/rewrite.h"
 
 #include <algorithm>
 #include <array>
@@ -40,14 +41,19 @@ bool startsWithFormat(const Recipe& recipe)
         && recipe.rules.front().choice.quantizer;
 }
 
-std::string formatOptions(const Choice& choice)
+std::string methodOptions(const Quantizer& method, const Settings& settings)
 {
-    std::string options = option("--format", choice.format->name);
-    if (choice.quantizer->name != "nearest")
-        options += option("--method", choice.quantizer->name);
-    for (const auto& [key, value] : choice.settings)
+    std::string options = option("--method", method.name);
+    for (const auto& [key, value] : settings)
         options += option("--set", key + '=' + number(value));
     return options;
+}
+
+std::string formatOptions(const Choice& choice)
+{
+    const bool plain = choice.quantizer->name == "nearest" && choice.settings.empty(); // is what goes without saying
+    return option("--format", choice.format->name)
+        + (plain ? std::string() : methodOptions(*choice.quantizer, choice.settings));
 }
 
 std::string ruleOption(const Rule& rule)
@@ -59,12 +65,26 @@ std::string ruleOption(const Rule& rule)
                       + std::string(rule.choice.quantizer->name));
 }
 
+std::string rewriteOption(const RewriteChoice& choice)
+{
+    std::string word(choice.rewrite->name);
+    for (char before = ':'; const auto& [key, value] : choice.settings) {
+        word += before + key + '=' + number(value);
+        before = ',';
+    }
+    return option("--rewrite", word);
+}
+
 std::string recipeOptions(const Recipe& recipe)
 {
     const bool format = startsWithFormat(recipe);
     std::string options;
+    for (const RewriteChoice& choice : recipe.rewrites)
+        options += rewriteOption(choice);
     if (recipe.preset)
         options += option("--preset", recipe.preset->name);
+    if (recipe.preset && recipe.method)
+        options += methodOptions(*recipe.method, recipe.settings);
     if (format)
         options += formatOptions(recipe.rules.front().choice);
     for (const Rule& rule : std::span(recipe.rules).subspan(format ? 1 : 0))

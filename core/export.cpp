@@ -1,6 +1,7 @@
 #include "core/error.h"
 #include "core/gguf.h"
 #include "core/mappedfile.h"
+#include "core/rewriting.h"
 #include "core/slab.h"
 
 #include <algorithm>
@@ -24,6 +25,24 @@ void refusePart(const Model& model, const std::filesystem::path& target)
              target.string());
 }
 
+// Every tensor's bytes to their places.
+void fill(const Work& work, std::span<const std::uint64_t> offsets, PendingFile& file, Progress& progress)
+{
+    std::uint64_t weights = 0;
+    const auto all = static_cast<double>(std::max<std::uint64_t>(work.model.parameters(), 1));
+    for (std::size_t i = 0; i < offsets.size(); ++i) {
+        const auto before = static_cast<double>(weights);
+        weights += static_cast<std::uint64_t>(work.model.tensors[i].count());
+        ProgressPart part(progress, before / all, static_cast<double>(weights) / all);
+        const auto sink
+            = [&](std::uint64_t at, std::span<const std::byte> bytes) { file.write(offsets[i] + at, bytes); };
+        const TensorResult result = quantizedTensor(work, i, sink, part);
+        if (work.options.done)
+            work.options.done(result);
+    }
+    work.model.check();
+}
+
 } // namespace
 
 void exportModel(const Model& model, const Plan& plan, const Calibration* calibration,
@@ -40,21 +59,18 @@ void exportModel(const Model& model, const Plan& plan, const Calibration* calibr
     file.write(0, layout.header);
 
     Curvatures curvatures;
-    const Work work {model, plan, calibration, options, true, curvatures};
-    std::uint64_t weights = 0;
-    const double all = static_cast<double>(std::max<std::uint64_t>(model.parameters(), 1)) / kWritten;
-    for (std::size_t i = 0; i < infos.size(); ++i) {
-        const auto before = static_cast<double>(weights);
-        weights += static_cast<std::uint64_t>(model.tensors[i].count());
-        ProgressPart part(progress, before / all, static_cast<double>(weights) / all);
-        const auto sink
-            = [&](std::uint64_t at, std::span<const std::byte> bytes) { file.write(layout.offsets[i] + at, bytes); };
-        const TensorResult result = quantizedTensor(work, i, sink, part);
-        if (options.done)
-            options.done(result);
+    const double rewriting = rewritingShare(plan) * kWritten;
+    ProgressPart first(progress, 0, rewriting), rest(progress, rewriting, kWritten);
+    if (plan.rewrites.empty()) {
+        fill({model, plan, calibration, options, true, curvatures}, layout.offsets, file, rest);
+    } else {
+        QuantizeOptions beside = options;
+        if (beside.workspace.empty())
+            beside.workspace = std::filesystem::absolute(target).parent_path();
+        const Rewritten made = rewritten(model, plan, calibration, beside, first);
+        fill({made.model, made.plan, &made.calibration, options, true, curvatures}, layout.offsets, file, rest);
     }
     progress.report(kWritten, target.filename().string());
-    model.check();
     progress.check();
     checkWritten(file, plan.metadata, infos);
     file.commit();

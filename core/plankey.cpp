@@ -17,12 +17,13 @@ std::span<const std::byte> bytesOf(const Values& values)
 std::string planKey(const Plan& plan, const Model& model, const Calibration* calibration)
 {
     Sha256 hash;
-    Recipe choices {.name = QUERN_VERSION, .preset = nullptr, .rules = {}};
+    Recipe choices {.name = QUERN_VERSION, .preset = nullptr, .rewrites = plan.rewrites, .rules = {}};
     for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
-        if (!plan.tensors[i].choice.quantizer)
+        if (!plan.tensors[i].choice.quantizer && plan.rewrites.empty())
             continue;
         const std::string& name = model.tensors[i].name;
-        choices.rules.push_back({name, plan.tensors[i].choice});
+        if (plan.tensors[i].choice.quantizer)
+            choices.rules.push_back({name, plan.tensors[i].choice});
         const InputStats* inputs = calibration ? calibration->find(name) : nullptr;
         if (!inputs)
             continue;

@@ -1,5 +1,4 @@
-#include "core/quantize.h"
-
+#include "core/rewriting.h"
 #include "core/scratchfile.h"
 #include "core/slab.h"
 
@@ -16,6 +15,11 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
                Progress& progress)
 {
     assert(plan.tensors.size() == model.tensors.size());
+    if (!plan.rewrites.empty()) {
+        ProgressPart rewriting(progress, 0, rewritingShare(plan)), rest(progress, rewritingShare(plan), 1);
+        const Rewritten made = rewritten(model, plan, calibration, options, rewriting);
+        return quantize(made.model, made.plan, &made.calibration, options, rest);
+    }
     const ScratchFile scratch = ScratchFile::unnamed(options.workspace);
     Curvatures curvatures;
     const Work work {model, plan, calibration, options, false, curvatures};

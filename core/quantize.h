@@ -9,7 +9,7 @@
 
 namespace quern {
 
-// What became of one tensor.
+// What became of one tensor. Distortions are from what a plan's rewrites made of it.
 struct TensorResult {
     std::size_t index;       // in Model::tensors
     Distortion method;       // of the values the method chose
@@ -19,18 +19,22 @@ struct TensorResult {
     std::vector<std::string> warnings {}; // where the method could not be used as it was chosen: a sentence each
 };
 
+struct FoldReport; // rewrite.h
+// Called after each of a plan's rewrites, in order, on the calling thread.
+using RewriteDone = std::function<void(const Rewrite&, std::span<const FoldReport>)>;
 // Called after each tensor, in order, on the calling thread.
 using TensorDone = std::function<void(const TensorResult&)>;
 
 struct QuantizeOptions {
     bool zeroNonFinite = false;      // store NaN and infinite weights as 0 instead of refusing
-    std::filesystem::path workspace; // for quantize: the folder for temporary files if empty
+    std::filesystem::path workspace; // empty: the folder for temporary files; for exportModel, that of the target
     TensorDone done;                 // may be empty
+    RewriteDone rewritten {};        // may be empty
 };
 
 // Works by slabs of rows; keeps finished tensors in an unnamed file in the workspace, so neither source nor result has
-// to fit in memory. Tensors in formats that GGUF does not know stay in them; those that are copied are views of the
-// source, neither read nor reported.
+// to fit in memory. A plan's rewrites come first and hold what they change there as F32. Tensors in formats that GGUF
+// does not know stay in them; those that are copied are views of the source, neither read nor reported.
 Model quantize(const Model& model, const Plan& plan, const Calibration* calibration, const QuantizeOptions& options,
                Progress& progress);
 

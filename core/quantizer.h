@@ -58,5 +58,7 @@ std::span<const Quantizer* const> quantizers();
 const Quantizer* findQuantizer(std::string_view name); // null if unknown
 
 double setting(const Settings& settings, const Param& param);
+// Throws Error, naming the method or rewrite `of`, for a setting that it does not have or that is out of range.
+void checkSettings(std::string_view of, std::span<const Param> params, const Settings& settings);
 
 } // namespace quern

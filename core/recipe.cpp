@@ -2,6 +2,7 @@
 
 #include "core/pattern.h"
 #include "core/preset.h"
+#include "core/rewrite.h"
 
 #include <nlohmann/json.hpp>
 
@@ -17,6 +18,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kLargest = 4 << 20; // bytes of a recipe
 constexpr int kDeepest = 6;
 constexpr std::size_t kMostRules = 100'000;
+constexpr std::size_t kMostRewrites = 16;
 
 // Line and column, counted from 1, of a byte.
 std::string place(std::string_view text, std::size_t byte)
@@ -116,15 +118,15 @@ const Preset* presetFrom(const Spot& spot)
     return preset;
 }
 
-Settings settingsFrom(const Spot& spot, const Quantizer& quantizer)
+// of: what takes them, for messages.
+Settings settingsFrom(const Spot& spot, std::string_view of, std::span<const Param> params)
 {
     spot.expect(spot.value.is_object(), "an object");
     Settings settings;
     for (const auto& [key, ignored] : spot.value.items()) {
-        const auto param = std::ranges::find(quantizer.params, key, &Param::name);
-        if (param == quantizer.params.end())
-            fail(QUERN_TEXT("core", "%1 in the recipe %2: the method %3 has no setting %4."), spot.where, spot.source,
-                 quantizer.name, key);
+        const auto param = std::ranges::find(params, key, &Param::name);
+        if (param == params.end())
+            fail(QUERN_TEXT("core", "%1 in the recipe %2: %3 has no setting %4."), spot.where, spot.source, of, key);
         const double value = spot.at(key).number();
         if (!(value >= param->minimum && value <= param->maximum))
             fail(QUERN_TEXT("core", "%1.%2 in the recipe %3 is %4; it must be from %5 to %6."), spot.where, key,
@@ -164,7 +166,7 @@ Choice choiceFrom(const Spot& spot)
         fail(QUERN_TEXT("core", "%1 in the recipe %2 names the format %3, which is not known."), spot.where,
              spot.source, format);
     if (spot.value.contains("settings"))
-        choice.settings = settingsFrom(spot.at("settings"), *choice.quantizer);
+        choice.settings = settingsFrom(spot.at("settings"), choice.quantizer->name, choice.quantizer->params);
     return choice;
 }
 
@@ -188,6 +190,29 @@ std::vector<Rule> rulesFrom(const Spot& spot)
     return rules;
 }
 
+std::vector<RewriteChoice> rewritesFrom(const Spot& spot)
+{
+    spot.expect(spot.value.is_array(), "a list");
+    if (spot.value.size() > kMostRewrites)
+        fail(QUERN_TEXT("core", "The recipe %1 has %2 rewrites; at most %3 are allowed."), spot.source,
+             spot.value.size(), kMostRewrites);
+    std::vector<RewriteChoice> choices;
+    for (std::size_t i = 0; i < spot.value.size(); ++i) {
+        const Spot one = spot.at(i);
+        one.onlyKeys({"name", "settings"});
+        one.expect(one.value.contains("name"), "an object with a name");
+        const std::string name = one.at("name").text();
+        const Rewrite* rewrite = findRewrite(name);
+        if (!rewrite)
+            fail(QUERN_TEXT("core", "%1 in the recipe %2 names the rewrite %3, which is not known."), one.where,
+                 one.source, name);
+        choices.push_back({rewrite, {}});
+        if (one.value.contains("settings"))
+            choices.back().settings = settingsFrom(one.at("settings"), rewrite->name, rewrite->params);
+    }
+    return choices;
+}
+
 // The method of a preset's types.
 void readMethod(const Spot& top, Recipe& recipe)
 {
@@ -198,7 +223,7 @@ void readMethod(const Spot& top, Recipe& recipe)
     if (method)
         recipe.method = quantizerFrom(top, top.at("method").text());
     if (settings)
-        recipe.settings = settingsFrom(top.at("settings"), *recipe.method);
+        recipe.settings = settingsFrom(top.at("settings"), recipe.method->name, recipe.method->params);
 }
 
 Json toJson(const Rule& rule)
@@ -211,6 +236,14 @@ Json toJson(const Rule& rule)
     json["format"] = rule.choice.format->name;
     json["method"] = rule.choice.quantizer->name;
     for (const auto& [name, value] : rule.choice.settings)
+        json["settings"][name] = value;
+    return json;
+}
+
+Json toJson(const RewriteChoice& choice)
+{
+    Json json {{"name", choice.rewrite->name}};
+    for (const auto& [name, value] : choice.settings)
         json["settings"][name] = value;
     return json;
 }
@@ -231,20 +264,14 @@ Recipe recipeFromJson(std::string_view json, std::string_view source)
     if (version.value != 1)
         fail(QUERN_TEXT("core", "The recipe %1 is of version %2; this program reads version 1."), source,
              version.value.dump());
-    if (read.contains("rewrites")) {
-        const Spot rewrites = top.at("rewrites");
-        rewrites.expect(rewrites.value.is_array(), "a list");
-        if (!rewrites.value.empty())
-            fail(QUERN_TEXT("core",
-                            "rewrites in the recipe %1 is not empty, but no rewrites are known to this program."),
-                 source);
-    }
     Recipe recipe;
     if (read.contains("name"))
         recipe.name = top.at("name").text();
     if (read.contains("preset"))
         recipe.preset = presetFrom(top.at("preset"));
     readMethod(top, recipe);
+    if (read.contains("rewrites"))
+        recipe.rewrites = rewritesFrom(top.at("rewrites"));
     if (read.contains("rules"))
         recipe.rules = rulesFrom(top.at("rules"));
     return recipe;
@@ -262,6 +289,8 @@ std::string toJson(const Recipe& recipe, int indent)
         for (const auto& [name, value] : recipe.settings)
             json["settings"][name] = value;
     }
+    for (const RewriteChoice& choice : recipe.rewrites)
+        json["rewrites"].push_back(toJson(choice));
     json["rules"] = Json::array();
     for (const Rule& rule : recipe.rules)
         json["rules"].push_back(toJson(rule));
@@ -279,6 +308,8 @@ Needs needsOf(const Recipe& recipe)
     for (const Rule& rule : recipe.rules)
         if (rule.choice.quantizer)
             most = std::max(most, rule.choice.quantizer->needs);
+    for (const RewriteChoice& choice : recipe.rewrites)
+        most = std::max(most, choice.rewrite->uses);
     return most;
 }
 

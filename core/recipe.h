@@ -5,6 +5,9 @@
 
 namespace quern {
 
+struct Preset;
+struct Rewrite; // rewrite.h
+
 // What to do with one tensor. No format: store the values as they are.
 struct Choice {
     const Quantizer* quantizer = nullptr; // null: copy
@@ -23,14 +26,21 @@ struct Rule {
     friend bool operator==(const Rule&, const Rule&) = default;
 };
 
-struct Preset;
+// A rewrite and its settings.
+struct RewriteChoice {
+    const Rewrite* rewrite = nullptr; // never null in use
+    Settings settings;
 
-// What the user wants, for any model: a preset's types, then rules upon them.
+    friend bool operator==(const RewriteChoice&, const RewriteChoice&) = default;
+};
+
+// What the user wants, for any model: rewrites of the whole, a preset's types, then rules upon them.
 struct Recipe {
     std::string name;
-    const Preset* preset = nullptr;    // null: tensors that no rule matches are stored as they are
-    const Quantizer* method = nullptr; // of the preset's types, where it can produce them; null: nearest
-    Settings settings;                 // of `method`
+    const Preset* preset = nullptr;      // null: tensors that no rule matches are stored as they are
+    const Quantizer* method = nullptr;   // of the preset's types, where it can produce them; null: nearest
+    Settings settings;                   // of `method`
+    std::vector<RewriteChoice> rewrites; // in this order, before anything is quantized
     std::vector<Rule> rules;
 
     friend bool operator==(const Recipe&, const Recipe&) = default;
@@ -42,7 +52,7 @@ std::string toJson(const Recipe& recipe, int indent = 2);              // indent
 
 bool matches(const Rule& rule, std::string_view tensorName);
 
-// The most that its methods ask of a calibration.
+// The most that its methods ask of a calibration, and its rewrites make use of.
 Needs needsOf(const Recipe& recipe);
 
 // One tensor's part in a plan.
@@ -59,9 +69,10 @@ struct Plan {
     std::vector<PlannedTensor> tensors;
     std::uint64_t methodBytes = 0;
     std::uint64_t storedBytes = 0;
-    std::uint64_t fileBytes = 0;       // of the GGUF file that export would write, exact
-    Metadata metadata;                 // of that file
-    std::vector<std::string> warnings; // fallbacks, rules that match nothing, missing importance: a sentence each
+    std::uint64_t fileBytes = 0;         // of the GGUF file that export would write, exact
+    Metadata metadata;                   // of that file
+    std::vector<RewriteChoice> rewrites; // the recipe's
+    std::vector<std::string> warnings;   // fallbacks, rules that match nothing, missing importance: a sentence each
 
     double bitsPerWeight(const Model& model) const;       // of what the file stores
     double methodBitsPerWeight(const Model& model) const; // of what the method needs

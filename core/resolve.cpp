@@ -2,6 +2,7 @@
 #include "core/pattern.h"
 #include "core/preset.h"
 #include "core/quantize.h"
+#include "core/rewriting.h"
 
 #include <algorithm>
 #include <cassert>
@@ -49,18 +50,6 @@ std::uint64_t bytesOf(const Tensor& tensor, const BlockFormat& format)
     return static_cast<std::uint64_t>(tensor.rows()) * format.rowBytes(tensor.cols());
 }
 
-void checkSettings(const Choice& choice)
-{
-    for (const auto& [name, value] : choice.settings) {
-        const auto param = std::ranges::find(choice.quantizer->params, name, &Param::name);
-        if (param == choice.quantizer->params.end())
-            fail(QUERN_TEXT("core", "The method %1 has no setting %2."), choice.quantizer->name, name);
-        if (!(value >= param->minimum && value <= param->maximum))
-            fail(QUERN_TEXT("core", "The setting %1 of the method %2 is %3; it must be from %4 to %5."), name,
-                 choice.quantizer->name, value, param->minimum, param->maximum);
-    }
-}
-
 void checkFits(const Choice& choice, const Tensor& tensor, Purpose purpose)
 {
     const BlockFormat& format = *choice.format;
@@ -77,7 +66,7 @@ void checkFits(const Choice& choice, const Tensor& tensor, Purpose purpose)
                         "Tensor %1 has rows of %2 weights; %3 needs a multiple of %4. A smaller group, or a format of "
                         "smaller blocks, fits."),
              tensor.name, tensor.cols(), format.name, format.values);
-    checkSettings(choice);
+    checkSettings(choice.quantizer->name, choice.quantizer->params, choice.settings);
 }
 
 // The GGUF format that holds `format` in rows of `cols`; null if there is none.
@@ -140,6 +129,9 @@ public:
     Plan plan()
     {
         chooseFormats();
+        m_plan.rewrites = m_recipe.rewrites;
+        if (m_purpose == Purpose::Quantize)
+            std::ranges::copy(checkRewrites(m_recipe, m_model, m_calibration), std::back_inserter(m_plan.warnings));
         for (const PlannedTensor& planned : m_plan.tensors) {
             m_plan.methodBytes += planned.methodBytes;
             m_plan.storedBytes += planned.storedBytes;

@@ -14,7 +14,7 @@ struct Target {
 using Targets = std::map<std::string, Target, std::less<>>; // by tensor name
 
 struct RewriteInput {
-    const Network& network;
+    const std::vector<Fold>& folds; // that may be used, in the order of computation
     const Calibration& calibration;
     const Targets& targets;
     const Settings& settings;
@@ -24,14 +24,16 @@ struct RewriteInput {
 struct FoldReport {
     std::string producer;         // tensor's name
     double before = 0, after = 0; // the loss that the rewrite minimises, with scales of 1 and with those chosen
-    double ratio = 0;             // as the rewrite defines it; 0: scales of 1
+    bool scaled = false;          // not by 1
+    double ratio = 0;             // of those chosen, as the rewrite defines it
 };
 
 // A change of several tensors that leaves the network's function as it was and makes quantizing it lose less.
 struct Rewrite {
     std::string_view name; // stable, written into recipes
     const char* summary;   // QUERN_TEXT, one sentence
-    Needs needs;
+    Needs needs;           // of a calibration
+    Needs uses;            // what it makes use of where it is there
     std::span<const Param> params;
     // What to multiply tensors by; see rescaled(). Throws Error where the calibration lacks what it needs, Cancelled.
     FactorsByName (*factors)(const RewriteInput& in, std::vector<FoldReport>& reports, Progress& progress);

@@ -2,7 +2,7 @@
 #include "app/cli/output.h"
 #include "core/architecture.h"
 #include "core/preset.h"
-#include "core/quantizer.h"
+#include "core/rewrite.h"
 
 // What the program can do, as its catalogue says.
 namespace {
@@ -58,28 +58,38 @@ void runFormats(const Arguments& arguments, quern::Progress&)
     presets.print();
 }
 
+// Of a method or a rewrite, with its settings.
+template <typename Entry>
+void describe(const Entry& entry, Json& list, Table& table)
+{
+    Json settings = Json::array();
+    table.add({std::string(entry.name), "", "", "", "", entry.summary});
+    for (const quern::Param& param : entry.params) {
+        settings.push_back({{"name", param.name},
+                            {"minimum", param.minimum},
+                            {"maximum", param.maximum},
+                            {"default", param.preset},
+                            {"label", param.label}});
+        table.add({"", std::string(param.name), significant(param.minimum), significant(param.maximum),
+                   significant(param.preset), param.label});
+    }
+    list.push_back({{"name", entry.name}, {"summary", entry.summary}, {"settings", settings}});
+}
+
 void runMethods(const Arguments& arguments, quern::Progress&)
 {
-    Json json {{"methods", Json::array()}};
-    Table table({"method", "setting", "from", "to", "default", ""});
-    for (const quern::Quantizer* method : quern::quantizers()) {
-        Json settings = Json::array();
-        table.add({std::string(method->name), "", "", "", "", method->summary});
-        for (const quern::Param& param : method->params) {
-            settings.push_back({{"name", param.name},
-                                {"minimum", param.minimum},
-                                {"maximum", param.maximum},
-                                {"default", param.preset},
-                                {"label", param.label}});
-            table.add({"", std::string(param.name), significant(param.minimum), significant(param.maximum),
-                       significant(param.preset), param.label});
-        }
-        json["methods"].push_back({{"name", method->name}, {"summary", method->summary}, {"settings", settings}});
-    }
+    Json json {{"methods", Json::array()}, {"rewrites", Json::array()}};
+    Table methods({"method", "setting", "from", "to", "default", ""});
+    Table rewrites({"rewrite", "setting", "from", "to", "default", ""});
+    for (const quern::Quantizer* method : quern::quantizers())
+        describe(*method, json["methods"], methods);
+    for (const quern::Rewrite* rewrite : quern::rewrites())
+        describe(*rewrite, json["rewrites"], rewrites);
     if (arguments.has("--json"))
-        print(json);
-    else
-        table.print();
+        return print(json);
+    methods.print();
+    say("");
+    rewrites.print();
 }
 
 void runArchitectures(const Arguments& arguments, quern::Progress&)
@@ -114,7 +124,7 @@ const Command formatsCommand {.name = "formats",
 
 const Command methodsCommand {.name = "methods",
                               .positional = "",
-                              .summary = "the ways to choose the stored values, and their settings",
+                              .summary = "the ways to choose the stored values, rewrites before, and their settings",
                               .least = 0,
                               .most = 0,
                               .options = {},

@@ -5,7 +5,9 @@
 #include "app/cli/output.h"
 #include "core/error.h"
 #include "core/preset.h"
+#include "core/rewrite.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 
@@ -18,6 +20,7 @@ constexpr Option kOptions[] {
     {"--method", "M", "the method for --format or --preset; nearest if absent; quern-cli methods lists all"},
     {"--set", "KEY=VALUE", "a setting of --method; may be repeated"},
     {"--recipe", "R.json", "a recipe"},
+    {"--rewrite", "NAME[:KEY=VALUE,...]", "rescale channels before; quern-cli methods lists all; may be repeated"},
     {"--rule", "GLOB=FORMAT[:METHOD]", "for some tensors, upon all that; may be repeated, the last match decides"},
     {"--calibration", "CAL.gguf", "weigh errors by the inputs that quern-cli calibrate saw"},
     {"--imatrix", "FILE", "the same with an importance matrix of llama.cpp, GGUF or legacy"},
@@ -29,7 +32,7 @@ constexpr Option kOptions[] {
     {"--overwrite", nullptr, "replace OUT.gguf if it exists"},
 };
 constexpr double kCalibrating = 0.5; // share of the progress that --text takes
-constexpr std::string_view kRepeatable[] {"--set", "--rule"};
+constexpr std::string_view kRepeatable[] {"--set", "--rule", "--rewrite"};
 
 const quern::BlockFormat* formatNamed(const std::string& name)
 {
@@ -47,7 +50,8 @@ const quern::Quantizer* methodNamed(const std::string& name)
     return method;
 }
 
-quern::Settings settings(const std::vector<std::string>& pairs)
+// option: that they belong to, for messages.
+quern::Settings settings(std::string_view option, const std::vector<std::string>& pairs)
 {
     quern::Settings settings;
     for (const std::string& pair : pairs) {
@@ -56,7 +60,7 @@ quern::Settings settings(const std::vector<std::string>& pairs)
         const char* end = pair.data() + pair.size();
         const auto parsed = std::from_chars(pair.data() + std::min(equals, pair.size() - 1) + 1, end, value);
         if (equals == std::string::npos || parsed.ec != std::errc() || parsed.ptr != end)
-            throw WrongUsage("--set needs KEY=VALUE with a number, not " + pair);
+            throw WrongUsage(std::string(option) + " needs KEY=VALUE with a number, not " + pair);
         settings[pair.substr(0, equals)] = value;
     }
     return settings;
@@ -77,12 +81,28 @@ quern::Rule ruleFrom(const std::string& text)
     return {text.substr(0, equals), {methodNamed(method), formatNamed(format), {}}};
 }
 
+quern::RewriteChoice rewriteFrom(const std::string& text)
+{
+    const auto colon = text.find(':');
+    const std::string name = text.substr(0, colon);
+    const quern::Rewrite* rewrite = quern::findRewrite(name);
+    if (!rewrite)
+        quern::fail("The rewrite %1 is not known; quern-cli methods lists all.", name);
+    std::vector<std::string> pairs;
+    for (std::size_t from = colon; from != std::string::npos;) {
+        const auto comma = text.find(',', from + 1);
+        pairs.push_back(text.substr(from + 1, comma == std::string::npos ? comma : comma - from - 1));
+        from = comma;
+    }
+    return {rewrite, settings("--rewrite", pairs)};
+}
+
 quern::Recipe recipeOf(const Arguments& arguments)
 {
     const int ways
         = int {arguments.has("--preset")} + int {arguments.has("--format")} + int {arguments.has("--recipe")};
     if (ways > 1)
-        throw WrongUsage("--preset, --format and --recipe exclude each other; --rule goes with each");
+        throw WrongUsage("--preset, --format and --recipe exclude each other; --rule and --rewrite go with each");
     if (ways == 0 && !arguments.has("--rule"))
         throw WrongUsage("what to do is missing: --preset, --format, --recipe or --rule");
     const bool method = arguments.has("--method");
@@ -99,12 +119,14 @@ quern::Recipe recipeOf(const Arguments& arguments)
             quern::fail("The preset %1 is not known; quern-cli formats lists all.", arguments.text("--preset"));
         if (method)
             recipe.method = methodNamed(arguments.text("--method"));
-        recipe.settings = settings(arguments.all("--set"));
+        recipe.settings = settings("--set", arguments.all("--set"));
     }
     if (arguments.has("--format"))
         recipe.rules.push_back({"*",
                                 {methodNamed(arguments.text("--method", "nearest")),
-                                 formatNamed(arguments.text("--format")), settings(arguments.all("--set"))}});
+                                 formatNamed(arguments.text("--format")), settings("--set", arguments.all("--set"))}});
+    for (const std::string& rewrite : arguments.all("--rewrite"))
+        recipe.rewrites.push_back(rewriteFrom(rewrite));
     for (const std::string& rule : arguments.all("--rule"))
         recipe.rules.push_back(ruleFrom(rule));
     return recipe;
@@ -117,6 +139,7 @@ Json report(const quern::Plan& plan, const quern::Model& model, const std::strin
                {"bits_per_weight", plan.bitsPerWeight(model)},
                {"method_bits_per_weight", plan.methodBitsPerWeight(model)},
                {"tensors", Json::array()},
+               {"rewrites", Json::array()},
                {"warnings", model.warnings}};
     for (const std::string& warning : plan.warnings)
         json["warnings"].push_back(warning);
@@ -134,6 +157,34 @@ void addErrors(Json& tensor, const quern::TensorResult& result, bool weighted)
     tensor["rho"] = weighted ? Json(result.stored.rho()) : Json();
     tensor["zeroed"] = result.nonFinite;
     tensor["seconds"] = result.seconds;
+}
+
+Json toJson(const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports)
+{
+    Json json {{"name", rewrite.name}, {"folds", Json::array()}};
+    for (const quern::FoldReport& fold : reports)
+        json["folds"].push_back({{"producer", fold.producer},
+                                 {"scaled", fold.scaled},
+                                 {"ratio", fold.ratio},
+                                 {"before", fold.before},
+                                 {"after", fold.after}});
+    return json;
+}
+
+void printRewrites(const Json& json)
+{
+    for (const Json& rewrite : json["rewrites"]) {
+        const Json& folds = rewrite["folds"];
+        const auto scaled = std::ranges::count_if(folds, [](const Json& fold) { return fold["scaled"].get<bool>(); });
+        double before = 0, after = 0;
+        for (const Json& fold : folds) {
+            before += fold["before"].get<double>();
+            after += fold["after"].get<double>();
+        }
+        say(rewrite["name"].get<std::string>() + ": " + std::to_string(scaled) + " of "
+            + counted(static_cast<long>(folds.size()), "place") + " scaled"
+            + (before > 0 ? ", squared error of the outputs times " + significant(after / before) : std::string()));
+    }
 }
 
 void printTable(const Json& json)
@@ -158,6 +209,7 @@ void printTable(const Json& json)
         table.add(row);
     }
     table.print();
+    printRewrites(json);
     const double bits = json["bits_per_weight"].get<double>(), method = json["method_bits_per_weight"].get<double>();
     std::string total = "\n" + size(json["bytes"].get<std::uint64_t>()) + ", " + fixed(bits, 2) + " bits per weight";
     if (std::abs(bits - method) > 0.005)
@@ -194,6 +246,9 @@ void run(const Arguments& arguments, quern::Progress& progress)
         quern::ExportOptions options;
         options.zeroNonFinite = arguments.has("--zero-nonfinite");
         options.overwrite = arguments.has("--overwrite");
+        options.rewritten = [&](const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports) {
+            result["rewrites"].push_back(toJson(rewrite, reports));
+        };
         options.done = [&](const quern::TensorResult& tensor) {
             if (!json)
                 warn(tensor.warnings);

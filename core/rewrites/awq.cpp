@@ -38,7 +38,7 @@ Matrix someRows(const Tensor& tensor, long matrix, long most)
     Matrix x(count, tensor.cols());
     for (long i = 0; i < count; ++i)
         decodeRows(tensor, matrix * rows + i * rows / count, 1, x.row(i).data());
-    return x;
+    return x.unaryExpr([](float w) { return std::isfinite(w) ? w : 0.0f; });
 }
 
 PackedMatrix packedMoments(const InputStats& stats, long matrix, Progress& progress)
@@ -72,8 +72,8 @@ std::vector<Sample> samplesOf(const Fold& fold, long matrix, const RewriteInput&
             if (seen.counts[static_cast<std::size_t>(row)] == 0)
                 continue; // an expert that no token reached
             Matrix weights = someRows(tensor, m, rows);
-            const double share
-                = static_cast<double>(tensor.rows() / tensor.matrices()) / static_cast<double>(weights.rows());
+            const long all = tensor.rows() / tensor.matrices();
+            const double share = static_cast<double>(all) / static_cast<double>(weights.rows());
             samples.push_back({&target->second, std::move(weights), share, seen.importance(row),
                                packedMoments(seen, row, progress), fold.channelOf});
         }
@@ -103,13 +103,16 @@ double loss(const Sample& sample, const Eigen::Ref<const Matrix>& scales, Progre
         importance[c] /= columns(0, static_cast<long>(c)) * columns(0, static_cast<long>(c));
     std::vector<std::byte> blocks(static_cast<std::size_t>(scaled.rows()) * format.rowBytes(scaled.cols()));
     static const Settings none;
-    findQuantizer("nearest")->run({.weights = scaled,
-                                   .importance = importance,
-                                   .low = std::min(0.0f, scaled.minCoeff()),
-                                   .high = std::max(0.0f, scaled.maxCoeff()),
-                                   .format = format,
-                                   .settings = none},
-                                  blocks, progress);
+    const Quantizer& own = *sample.target->quantizer;
+    const bool blind = own.curvature; // H of every scale would have to be factored
+    const Quantizer& quantizer = blind ? *findQuantizer("nearest") : own;
+    quantizer.run({.weights = scaled,
+                   .importance = importance,
+                   .low = std::min(0.0f, scaled.minCoeff()),
+                   .high = std::max(0.0f, scaled.maxCoeff()),
+                   .format = format,
+                   .settings = blind ? none : sample.target->settings},
+                  blocks, progress);
     Matrix errors(scaled.rows(), scaled.cols());
     for (long row = 0; row < errors.rows(); ++row)
         format.decode(format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(scaled.cols()),
@@ -185,6 +188,7 @@ FoldReport search(const Fold& fold, long matrix, const RewriteInput& in, const I
         const Matrix scales = scalesOf(magnitudes, shares, ratio);
         if (const double found = loss(samples, scales, progress); found < report.after) {
             report.after = found;
+            report.scaled = true;
             report.ratio = double {ratio};
             best = scales;
         }
@@ -195,20 +199,18 @@ FoldReport search(const Fold& fold, long matrix, const RewriteInput& in, const I
 FactorsByName factors(const RewriteInput& in, std::vector<FoldReport>& reports, Progress& progress)
 {
     FactorsByName result;
-    for (long block = 0; block < in.network.sizes.blocks; ++block) {
-        progress.report(static_cast<double>(block) / static_cast<double>(in.network.sizes.blocks), "awq");
-        for (const Fold& fold : foldsOf(in.network, block)) {
-            const InputStats* stats = inputsOf(fold, in.calibration);
-            if (!stats)
-                continue;
-            Matrix scales = Matrix::Ones(fold.matrices, fold.channels);
-            for (long matrix = 0; matrix < fold.matrices; ++matrix)
-                reports.push_back(search(fold, matrix, in, *stats, scales.row(matrix), progress));
-            if (scales != Matrix::Ones(fold.matrices, fold.channels))
-                apply(fold, scales, result);
-        }
+    for (std::size_t i = 0; i < in.folds.size(); ++i) {
+        const Fold& fold = in.folds[i];
+        progress.report(static_cast<double>(i) / static_cast<double>(in.folds.size()), fold.producer.name);
+        const InputStats* stats = inputsOf(fold, in.calibration);
+        if (!stats)
+            continue;
+        Matrix scales = Matrix::Ones(fold.matrices, fold.channels);
+        for (long matrix = 0; matrix < fold.matrices; ++matrix)
+            reports.push_back(search(fold, matrix, in, *stats, scales.row(matrix), progress));
+        if (scales != Matrix::Ones(fold.matrices, fold.channels))
+            apply(fold, scales, result);
     }
-    in.network.check();
     return result;
 }
 
@@ -220,6 +222,7 @@ constinit const Rewrite awq {
     .summary
     = QUERN_TEXT("core", "Scales channels that carry large inputs up before rounding, and back in what feeds them."),
     .needs = Needs::SumSquares,
+    .uses = Needs::SecondMoments,
     .params = kParams,
     .factors = factors};
 

@@ -33,24 +33,20 @@ FactorsByName factors(const RewriteInput& in, std::vector<FoldReport>& reports, 
 {
     const auto alpha = static_cast<float>(setting(in.settings, kAlpha));
     FactorsByName result;
-    for (long block = 0; block < in.network.sizes.blocks; ++block) {
-        progress.report(static_cast<double>(block) / static_cast<double>(in.network.sizes.blocks), "smoothquant");
-        for (const Fold& fold : foldsOf(in.network, block)) {
-            if (fold.producer.shape.size() != 1)
-                continue;
-            const InputStats* stats = inputsOf(fold, in.calibration);
-            if (!stats)
-                continue;
-            const Matrix inputs = largestMagnitudes(fold, *stats), weights = largestWeights(fold, progress);
-            const Matrix scales = inputs.binaryExpr(weights, [&](float x, float w) {
-                return std::max(std::pow(std::max(x, kSmallest), alpha) / std::pow(std::max(w, kSmallest), 1 - alpha),
-                                kSmallest);
-            });
-            apply(fold, scales, result);
-            reports.push_back({.producer = fold.producer.name, .ratio = alpha});
-        }
+    for (std::size_t i = 0; i < in.folds.size(); ++i) {
+        const Fold& fold = in.folds[i];
+        progress.report(static_cast<double>(i) / static_cast<double>(in.folds.size()), fold.producer.name);
+        const InputStats* stats = inputsOf(fold, in.calibration);
+        if (fold.producer.shape.size() != 1 || !stats)
+            continue;
+        const Matrix inputs = largestMagnitudes(fold, *stats), weights = largestWeights(fold, progress);
+        const Matrix scales = inputs.binaryExpr(weights, [&](float x, float w) {
+            return std::max(std::pow(std::max(x, kSmallest), alpha) / std::pow(std::max(w, kSmallest), 1 - alpha),
+                            kSmallest);
+        });
+        apply(fold, scales, result);
+        reports.push_back({.producer = fold.producer.name, .scaled = true, .ratio = alpha});
     }
-    in.network.check();
     return result;
 }
 
@@ -62,6 +58,7 @@ constinit const Rewrite smoothquant {
     .summary
     = QUERN_TEXT("core", "Moves large inputs into the weights that read them, for runtimes that quantize inputs."),
     .needs = Needs::SumSquares,
+    .uses = Needs::SumSquares,
     .params = kParams,
     .factors = factors};
 

@@ -1,10 +1,14 @@
 // The command line that the window copies, run by a shell, against what the window does itself.
 #include "core/commandline.h"
 
+#include "core/calibrate.h"
 #include "core/preset.h"
 #include "core/quantize.h"
+#include "core/rewrite.h"
 #include "tests/cli/program.h"
+#include "tests/core/forwardrun.h"
 #include "tests/core/testfiles.h"
+#include "tests/core/tinygguf.h"
 
 #include <QDir>
 
@@ -60,6 +64,16 @@ void writeImatrix(const Model& model, const char* path)
     writeModel(sums, path, false, progress);
 }
 
+// A model that can be run, and what it sees.
+void writeCalibrated()
+{
+    const Model model = tinygguf::gpt2();
+    NoProgress progress;
+    writeModel(model, "runs.gguf", false, progress);
+    const Chunks chunks {32, forwardrun::someTokens(64, tinygguf::kTokens)};
+    writeCalibration(calibrate(model, chunks, {}, progress), "calibration.gguf", false, progress);
+}
+
 } // namespace
 
 void TestCliCommandLine::initTestCase()
@@ -69,6 +83,7 @@ void TestCliCommandLine::initTestCase()
     cli::writeSmallModel("broken.gguf", true);
     QVERIFY(QFile::copy("model.gguf", kOdd));
     writeImatrix(openModel("model.gguf"), "my imatrix.gguf");
+    writeCalibrated();
 }
 
 void TestCliCommandLine::givesTheSameFile_data()
@@ -79,8 +94,10 @@ void TestCliCommandLine::givesTheSameFile_data()
         command.recipe = "the recipe's file.json";
         QTest::addRow("%s", name) << Wish {std::move(recipe), std::move(command), sayable};
     };
-    Command plain, imatrix, odd, broken, replaced;
+    Command plain, imatrix, calibrated, odd, broken, replaced;
     plain.model = imatrix.model = replaced.model = "model.gguf";
+    calibrated.model = "runs.gguf";
+    calibrated.imatrix = "calibration.gguf";
     imatrix.imatrix = "my imatrix.gguf";
     odd.model = kOdd;
     broken.model = "broken.gguf";
@@ -97,6 +114,15 @@ void TestCliCommandLine::givesTheSameFile_data()
     row("odd path", recipe("Q8_0", {}), odd);
     row("weights that are no numbers", recipe("Q8_0", {}), broken);
     row("replaced", recipe("Q8_0", {}), replaced);
+    Recipe method = recipe("Q4_1", {{"output.weight", to("Q8_0")}});
+    method.method = findQuantizer("hqq");
+    row("preset with a method", method, plain);
+    method.settings = {{"rounds", 3}, {"p", 0.6}};
+    row("preset with a method and settings", method, plain);
+    Recipe rescaled = recipe("Q4_0", {});
+    rescaled.method = findQuantizer("nearest");
+    rescaled.rewrites = {{findRewrite("smoothquant"), {}}, {findRewrite("awq"), {{"ratios", 2}, {"rows", 16}}}};
+    row("preset with rewrites", rescaled, calibrated);
     Recipe named = recipe("Q4_0", rules);
     named.name = "mine & yours";
     row("recipe with a name", named, plain, false);

@@ -1,6 +1,7 @@
 #include "core/pattern.h"
 #include "core/preset.h"
 #include "core/quantize.h"
+#include "core/rewrite.h"
 
 #include "core/modelmaker.h"
 #include "tests/core/testfiles.h"
@@ -137,6 +138,7 @@ void TestRecipe::readsWhatItWrites()
     written.method = findQuantizer("gptq+descent");
     written.settings["passes"] = 7;
     written.rules[0].choice = {findQuantizer("gptq"), findBlockFormat("Q5_K"), {{"damping", 0.05}}};
+    written.rewrites = {{findRewrite("smoothquant"), {}}, {findRewrite("awq"), {{"ratios", 7}}}};
     for (const int indent : {-1, 2})
         QVERIFY(recipeFromJson(toJson(written, indent), "memory") == written);
     QVERIFY(!(toJson(written, -1).find('\n') != std::string::npos));
@@ -160,7 +162,11 @@ void TestRecipe::refusesBadRecipes_data()
     row("version as text", R"({"quern_recipe":"1"})", "quern_recipe");
     row("unknown key", R"({"quern_recipe":1,"colour":1})", "colour");
     row("key twice", R"({"quern_recipe":1,"name":"a","name":"b"})", "name");
-    row("rewrite", R"({"quern_recipe":1,"rewrites":[{"name":"awq"}]})", "no rewrites are known");
+    row("rewrites", R"({"quern_recipe":1,"rewrites":"awq"})", "rewrites");
+    row("rewrite", R"({"quern_recipe":1,"rewrites":[{"name":"awq"},{"name":"quarrel"}]})", "rewrites[1]");
+    row("rewrite without a name", R"({"quern_recipe":1,"rewrites":[{"settings":{}}]})", "name");
+    row("rewrite's key", R"({"quern_recipe":1,"rewrites":[{"name":"awq","colour":1}]})", "colour");
+    row("rewrite's setting", R"({"quern_recipe":1,"rewrites":[{"name":"awq","settings":{"alpha":1}}]})", "alpha");
     row("preset", R"({"quern_recipe":1,"preset":"Q9"})", "Q9");
     row("name", R"({"quern_recipe":1,"name":7})", "name");
     row("rules", R"({"quern_recipe":1,"rules":{}})", "rules");

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "core/quantize.h"
+
+namespace quern {
+
+// A model, what is known of its inputs and what is to become of it, after a plan's rewrites.
+struct Rewritten {
+    Model model; // what changed is held as F32 in the workspace
+    Calibration calibration;
+    Plan plan; // without rewrites. What changed and was to be copied is rounded to the format it had.
+};
+
+// Every rewrite finds its factors for the formats of the plan, given what those before it made of the model. Tells
+// options.rewritten of each. Scales nothing whose blocks are to be copied as they are. Throws Error, Cancelled.
+Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* calibration,
+                    const QuantizeOptions& options, Progress& progress);
+
+// Share of the progress of quantizing that rewrites take.
+double rewritingShare(const Plan& plan);
+
+// Whether a recipe's rewrites can be done at all. Throws Error. Returns what else there is to say, a sentence each.
+// calibration: null if there is none.
+std::vector<std::string> checkRewrites(const Recipe& recipe, const Model& model, const Calibration* calibration);
+
+} // namespace quern
