@@ -144,6 +144,21 @@ inline Interleaved interleaved(const Floats& a, const Floats& b)
     return interleaved(a, b, std::make_index_sequence<kWide>());
 }
 
+// Of each lane and its neighbour: 0 and 1, 2 and 3, ...
+template <std::size_t... I>
+Floats pairSums(const Floats& x, std::index_sequence<I...>)
+{
+    Floats result;
+    for (std::size_t i = 0; i < kWides; ++i)
+        result.part[i] = x.part[i] + __builtin_shufflevector(x.part[i], x.part[i], (I ^ 1)...);
+    return result;
+}
+
+inline Floats pairSums(const Floats& x)
+{
+    return pairSums(x, std::make_index_sequence<kWide>());
+}
+
 // rows[i][k] becomes rows[k][i]: four times the first half interleaved with the second one. Written out, so that rows
 // stay in registers.
 using Square = std::array<Floats, kLanes>;

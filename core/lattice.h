@@ -1,14 +1,10 @@
 #pragma once
 
 #include "core/blockformat.h"
-#include "core/shortlist.h"
+#include "core/latticesearch.h"
 #include "core/stored.h"
-#include "core/wide.h"
 
-#include <array>
 #include <bit>
-#include <cmath>
-#include <cstdint>
 
 namespace quern {
 
@@ -45,8 +41,12 @@ void putSigned(float* x, float scale, const CodeVector<Length>& vector, int sign
     }
 }
 
-// Formats of such vectors: a Block holds 256 weights, has no alignment and decodes them by decode(float* x).
-constexpr int kLatticeValues = 256;
+template <std::size_t Length, std::size_t Levels, const auto& Packed>
+const Codebook<Length, Levels, Packed.size()>& codebookOf()
+{
+    static const Codebook<Length, Levels, Packed.size()> book(Packed);
+    return book;
+}
 
 template <typename Block>
 void decodeLattice(const BlockFormat&, const std::byte* blocks, std::span<float> x)
@@ -57,110 +57,6 @@ void decodeLattice(const BlockFormat&, const std::byte* blocks, std::span<float>
         block->decode(x.data() + c);
 }
 
-// A few weights as their codeword sees them.
-template <std::size_t Length>
-struct Target {
-    std::array<float, Length> w, y; // importance; importance times magnitude
-    int negative = 0;               // bit k: weight k is
-
-    Target(const float* x, const float* importance)
-    {
-        constexpr float kLeast = 1e-7f; // what does not matter at all is still placed near
-        for (std::size_t k = 0; k < Length; ++k) {
-            w[k] = (importance ? importance[k] : 1.0f) + kLeast;
-            y[k] = w[k] * std::abs(x[k]);
-            negative |= (x[k] < 0.0f ? 1 : 0) << k;
-        }
-    }
-    bool odd() const { return (std::popcount(static_cast<unsigned>(negative)) & 1) != 0; }
-};
-
-// To be placed near x, all weights alike, under a scale of either sign.
-template <std::size_t Length>
-Target<Length> nearTarget(std::span<const float> x, float scale)
-{
-    std::array<float, Length> turned;
-    for (std::size_t k = 0; k < Length; ++k)
-        turned[k] = scale < 0.0f ? -x[k] : x[k];
-    return {turned.data(), nullptr};
-}
-
-template <int Scaled>
-std::array<ScaleBounds, kLatticeValues / Scaled> boundsOf(const Sample& sample, const Levels& levels)
-{
-    std::array<ScaleBounds, kLatticeValues / Scaled> bounds;
-    for (int g = 0; g < kLatticeValues / Scaled; ++g)
-        bounds[static_cast<std::size_t>(g)] = scaleBounds(sample, g * Scaled, Scaled, levels);
-    return bounds;
-}
-
-template <std::size_t Entries>
-struct MomentTable {
-    alignas(64) std::array<float, Entries> p, q;
-
-    operator Moments() const { return {p, q}; }
-};
-
-// A codebook of magnitudes, side by side for all entries.
-template <std::size_t Length, std::size_t Entries>
-class Codebook {
-public:
-    constexpr explicit Codebook(const std::array<CodeVector<Length>, Entries>& vectors)
-        : vectors(vectors)
-    {
-        for (std::size_t e = 0; e < Entries; ++e)
-            for (std::size_t k = 0; k < Length; ++k) {
-                m_values[k][e] = static_cast<float>(vectors[e][k]);
-            }
-    }
-
-    void moments(const Target<Length>& target, MomentTable<Entries>& table) const
-    {
-        for (std::size_t e = 0; e < Entries; e += kWide) {
-            Wide p {}, q {};
-            for (std::size_t k = 0; k < Length; ++k) {
-                Wide value;
-                load(value, m_values[k].data() + e);
-                p += target.y[k] * value;
-                q += target.w[k] * (value * value);
-            }
-            store(table.p.data() + e, p);
-            store(table.q.data() + e, q);
-        }
-    }
-    // The same with one sign turned, for every entry the cheapest.
-    void turnSign(const Target<Length>& target, MomentTable<Entries>& table) const
-    {
-        for (std::size_t e = 0; e < Entries; e += kWide) {
-            Wide least, p;
-            fill(least, HUGE_VALF);
-            for (std::size_t k = 0; k < Length; ++k) {
-                Wide value;
-                load(value, m_values[k].data() + e);
-                value *= target.y[k];
-                least = value < least ? value : least;
-            }
-            load(p, table.p.data() + e);
-            store(table.p.data() + e, p - 2.0f * least);
-        }
-    }
-    // The signs of an entry with this one turned.
-    int turnedSigns(const Target<Length>& target, std::size_t entry) const
-    {
-        std::size_t cheapest = 0;
-        for (std::size_t k = 1; k < Length; ++k)
-            if (target.y[k] * m_values[k][entry] < target.y[cheapest] * m_values[cheapest][entry])
-                cheapest = k;
-        return target.negative ^ 1 << cheapest;
-    }
-
-    std::array<CodeVector<Length>, Entries> vectors;
-
-private:
-    alignas(64) std::array<std::array<float, Entries>, Length> m_values {};
-};
-
-// Encodes by Block::Search, made from a Sample: units and bounds for fitLadder(), and store(block, u, codes).
 template <typename Block>
 void encodeLattice(const BlockFormat&, std::span<const float> x, const Fit& fit, std::byte* bytes)
 {
@@ -168,35 +64,76 @@ void encodeLattice(const BlockFormat&, std::span<const float> x, const Fit& fit,
     for (std::size_t c = 0; c < x.size(); c += kLatticeValues, ++block) {
         std::memset(block, 0, sizeof(Block));
         const Sample sample(x.subspan(c, kLatticeValues), Sample::part(fit, c, kLatticeValues));
-        const typename Block::Search search(sample);
-        const LadderFit found = fitLadder(search.units, search.bounds, Block::kLadder, sample.unit);
-        block->setWhole(found.d);
-        const std::size_t perGroup = search.units.size() / search.bounds.size();
-        for (std::size_t g = 0; g < search.bounds.size(); ++g) {
-            block->setScale(static_cast<int>(g), found.s[g]);
-            const float scale = found.scale(g, Block::kLadder) / sample.unit;
-            for (std::size_t u = g * perGroup; u < (g + 1) * perGroup; ++u)
-                search.store(*block, u, bestCodes(search.units[u], scale));
-        }
+        LatticeSearch<Block>(sample, fit.effort).write(*block);
     }
 }
 
-template <typename Block, int Length>
-constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, int scaled, bool needsImportance = true)
+// Minus signs that have to be even in number, if vector v has these.
+template <typename Block>
+int minusSigns(const Block& block, int v, unsigned its)
 {
-    BlockFormat format {.name = name,
-                        .id = id,
-                        .values = kLatticeValues,
-                        .bytes = sizeof(Block),
-                        .group = Length,
-                        .scaled = scaled,
-                        .needsImportance = needsImportance,
-                        .decode = decodeLattice<Block>};
-    if constexpr (requires { typename Block::Search; }) {
-        format.encode = encodeLattice<Block>;
-        format.place = Block::place;
+    if constexpr (Block::kSigns == Signs::EvenInPairs)
+        return std::popcount(its) + std::popcount(static_cast<unsigned>(block.signs(v ^ 1)));
+    return Block::kSigns == Signs::Even ? std::popcount(its) : 0;
+}
+
+// All weights alike. Every way to store the signs is tried, each in a lane: which one is turned, where one is; which
+// delta, where the vector has one of its own.
+template <typename Block>
+void placeVector(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
+{
+    using Book = std::remove_cvref_t<decltype(Block::codebook())>;
+    constexpr std::size_t kLength = Book::kLength;
+    constexpr bool kCoded = Block::kSigns == Signs::Coded;
+    auto& block = *reinterpret_cast<Block*>(bytes);
+    const int v = first / static_cast<int>(kLength);
+    const float scale = block.scale(v);
+    unsigned signs = 0;
+    Targets<kLength> targets;
+    for (std::size_t k = 0; k < kLength; ++k) {
+        const float value = scale < 0.0f ? -x[k] : x[k];
+        targets.w[k] = 1.0f;
+        targets.y[k] = kCoded ? value : std::abs(value);
+        signs |= (value < 0.0f ? 1U : 0U) << k;
     }
-    return format;
+    const bool turn = minusSigns(block, v, signs) % 2 != 0;
+    typename Book::Values values;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const std::size_t k = lane % kLength;
+        if (turn)
+            targets.y[k].set(lane, -targets.y[k][lane]);
+        for (std::size_t l = 0; l < values.size(); ++l)
+            if constexpr (kCoded)
+                values[l].set(lane, Block::kLevels[l] + block.delta(v, lane % 2 != 0));
+            else
+                values[l].set(lane, Block::kLevels[l]);
+    }
+    Found found;
+    Block::codebook().find(targets, values, std::abs(scale), found);
+    const Floats heights = std::abs(scale) * found.q - 2.0f * found.p;
+    std::size_t best = 0;
+    for (std::size_t lane = 1; lane < kLanes; ++lane)
+        best = heights[lane] < heights[best] ? lane : best;
+    if constexpr (kCoded)
+        block.setCode(v, found.code[best], block.delta(v, best % 2 != 0) < 0.0f ? 1 : 0);
+    else
+        block.setCode(v, found.code[best], static_cast<int>(signs ^ (turn ? 1U << best % kLength : 0U)));
+    block.decodeVector(v, x.data());
+}
+
+template <typename Block>
+constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, bool needsImportance = true)
+{
+    return {.name = name,
+            .id = id,
+            .values = kLatticeValues,
+            .bytes = sizeof(Block),
+            .group = static_cast<int>(std::remove_cvref_t<decltype(Block::codebook())>::kLength),
+            .scaled = Block::kScaled,
+            .needsImportance = needsImportance,
+            .encode = encodeLattice<Block>,
+            .decode = decodeLattice<Block>,
+            .place = placeVector<Block>};
 }
 
 } // namespace quern
