@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <cmath>
 
 namespace quern {
 namespace {
@@ -18,26 +17,6 @@ void add(float factor, const float* from, float* to, long n)
 {
     for (long i = 0; i < n; ++i)
         to[i] += factor * from[i];
-}
-
-// Where the blocks of a row lie.
-struct Row {
-    const BlockFormat& format;
-    std::byte* bytes;
-    long block; // columns in a block
-
-    std::byte* at(long column) const { return bytes + (format.values == 0 ? 0 : column / block * format.bytes); }
-    // Stores the values of the code that begins at `column`; they become what they are there.
-    void place(long column, std::span<float> x) const
-    {
-        format.place(format, at(column), static_cast<int>(column % block), x);
-    }
-};
-
-Row rowOf(const BlockFormat& format, std::span<std::byte> blocks, long row, long cols)
-{
-    return {format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(cols),
-            format.values == 0 ? cols : format.values};
 }
 
 // Rows on their way through the columns, which are counted in the order of visits.
@@ -82,7 +61,7 @@ public:
 private:
     long column(long visit) const { return m_feedback.order[static_cast<std::size_t>(visit)]; }
     bool fitsBefore() const { return m_format.values == 0 || m_feedback.ordering == Ordering::Columns; }
-    Row rowAt(long row) { return rowOf(m_format, m_blocks, row, m_weights.cols()); }
+    StoredRow rowAt(long row) { return storedRow(m_format, m_blocks, row, m_weights.cols()); }
 
     void fitRows(const Matrix& weights)
     {
@@ -117,7 +96,7 @@ private:
     // The columns [s, s + n) of those at m_targets.
     void walk(long row, long s, long n)
     {
-        const Row to = rowAt(row);
+        const StoredRow to = rowAt(row);
         float* targets = m_targets.row(row).data();
         const long end = m_targets.cols(), group = m_format.group;
         std::array<float, kLargestCode> x;
@@ -161,46 +140,6 @@ private:
     std::vector<std::byte> m_fitted;
 };
 
-Matrix errorsOf(const Matrix& weights, const BlockFormat& format, std::span<const std::byte> blocks)
-{
-    Matrix errors = weights;
-    decodeEach(format, blocks, weights.rows(), weights.cols(), [&](long row, std::span<const float> values) {
-        errors.row(row) -= Eigen::Map<const Eigen::RowVectorXf>(values.data(), errors.cols());
-    });
-    return errors;
-}
-
-// Of one row.
-struct Descending {
-    const float* weights;
-    float *errors, *slopes; // slopes: e H of the columns that are walked, kept up to date
-};
-
-// The n columns from `first`: true if one has moved.
-bool descendRow(const Curvature& curvature, const Row& to, long first, long n, const Descending& row)
-{
-    const auto [weights, errors, slopes] = row;
-    bool moved = false;
-    for (long s = 0; s < n; ++s) {
-        const long column = first + s;
-        const float curve = curvature.diagonal[static_cast<std::size_t>(column)];
-        if (!(curve > 0))
-            continue;
-        const float now = weights[column] - errors[column], best = now + slopes[s] / curve;
-        float value = best;
-        to.place(column, {&value, 1});
-        if (!(std::abs(value - best) < std::abs(now - best))) { // no nearer: as it was
-            value = now;
-            to.place(column, {&value, 1});
-            continue;
-        }
-        moved = true;
-        errors[column] = weights[column] - value;
-        add(now - value, curvature.moments->near.row(column).data(), slopes, n);
-    }
-    return moved;
-}
-
 } // namespace
 
 bool canSolve(const BlockFormat& format)
@@ -215,41 +154,6 @@ void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const
     assert(format.values == 0 || kWalk % format.values == 0);
     assert(static_cast<std::size_t>(format.group) <= kLargestCode && kWalk % format.group == 0);
     Walk(weights, curvature, format, fit, blocks).run();
-}
-
-void descend(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes,
-             std::span<std::byte> blocks)
-{
-    assert(format.group == 1 && format.place);
-    const long cols = weights.cols();
-    Matrix errors = errorsOf(weights, format, blocks);
-    bool moved = true;
-    for (int pass = 0; pass < passes && moved; ++pass) {
-        moved = false;
-        for (long first = 0; first < cols; first += kWalk) {
-            Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
-            curvature.moments->multiply(errors, first, cols, slopes);
-            for (long row = 0; row < weights.rows(); ++row)
-                moved |= descendRow(curvature, rowOf(format, blocks, row, cols), first, slopes.cols(),
-                                    {weights.row(row).data(), errors.row(row).data(), slopes.row(row).data()});
-        }
-    }
-}
-
-std::vector<double> costs(const Matrix& weights, const Curvature& curvature, const BlockFormat& format,
-                          std::span<const std::byte> blocks)
-{
-    const long cols = weights.cols();
-    const Matrix errors = errorsOf(weights, format, blocks);
-    std::vector<double> total(static_cast<std::size_t>(weights.rows()));
-    for (long first = 0; first < cols; first += kWalk) {
-        Matrix slopes(weights.rows(), std::min(kWalk, cols - first));
-        curvature.moments->multiply(errors, first, cols, slopes);
-        for (long row = 0; row < weights.rows(); ++row)
-            for (long s = 0; s < slopes.cols(); ++s)
-                total[static_cast<std::size_t>(row)] += double {slopes(row, s)} * double {errors(row, first + s)};
-    }
-    return total;
 }
 
 } // namespace quern

@@ -19,15 +19,4 @@ bool canSolve(const BlockFormat& format);
 void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
                         std::span<std::byte> blocks);
 
-// Coordinate descent (QuantEase, Behdin et al. 2023; CDQuant, Nair and Suggala 2024): goes through the columns and
-// moves each weight to the point of its block's grid that is best for what the others are now; at most `passes` times.
-// Parameters stay. The cost of no row rises. For formats of group 1. blocks: as they are, and as they become.
-// curvature: with moments.
-void descend(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, int passes,
-             std::span<std::byte> blocks);
-
-// tr(e H eᵀ) of every row of what blocks decode to. curvature: with moments.
-std::vector<double> costs(const Matrix& weights, const Curvature& curvature, const BlockFormat& format,
-                          std::span<const std::byte> blocks);
-
 } // namespace quern

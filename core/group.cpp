@@ -37,69 +37,12 @@ void forSlabs(const Tensor& tensor, const Choice& choice, const KnownInputs& inp
                 });
 }
 
-// The block that holds column `col` of encoded row `row`, and the column's place in it.
-struct Place {
-    std::span<const std::byte> block;
-    int first;
-};
-
-Place placeOf(const BlockFormat& format, std::span<const std::byte> row, long col)
-{
-    if (format.values == 0)
-        return {row, static_cast<int>(col)};
-    const auto bytes = static_cast<std::size_t>(format.bytes);
-    return {row.subspan(static_cast<std::size_t>(col / format.values) * bytes, bytes),
-            static_cast<int>(col % format.values)};
-}
-
-// Steps of the groups of rows that were quantized together.
-class Steps {
-public:
-    Steps(const BlockFormat& format, long cols)
-        : m_format(format)
-        , m_cols(cols)
-        , m_rowBytes(format.rowBytes(cols))
-        , m_group(groupSize(format, cols))
-    {
-    }
-
-    long groups() const { return (m_cols + m_group - 1) / m_group; }
-
-    // out: groups() values of row `row` of the blocks
-    void ofRow(std::span<const std::byte> blocks, long row, float* out)
-    {
-        const auto bytes = blocks.subspan(static_cast<std::size_t>(row) * m_rowBytes, m_rowBytes);
-        for (long g = 0; g < groups(); ++g) {
-            const Place place = placeOf(m_format, bytes, g * m_group);
-            m_block.assign(place.block.begin(), place.block.end());
-            const float range = extreme(place.first, HUGE_VALF) - extreme(place.first, -HUGE_VALF);
-            if (m_levels < 2 && range > 0)
-                m_levels = levels(m_format, place.block, place.first).size();
-            out[g] = range > 0 && m_levels > 1 ? range / static_cast<float>(m_levels - 1) : 0.0f;
-        }
-    }
-
-private:
-    float extreme(int first, float x)
-    {
-        m_format.place(m_format, m_block.data(), first, {&x, 1});
-        return x;
-    }
-
-    const BlockFormat& m_format;
-    long m_cols;
-    std::size_t m_rowBytes;
-    long m_group;
-    std::size_t m_levels = 0; // of any group that has more than one: all have as many
-    std::vector<std::byte> m_block;
-};
-
 // Sum over groups of (mean squared error / step^2), and how many groups had a step.
 struct ErrorPerStep {
     double sum = 0;
     long groups = 0;
 
-    void add(const SlabResult& rows, Steps& steps, long group)
+    void add(const SlabResult& rows, LevelSteps& steps, long group)
     {
         std::vector<float> step(static_cast<std::size_t>(steps.groups()));
         for (long row = 0; row < rows.original.rows(); ++row) {
@@ -119,11 +62,6 @@ struct ErrorPerStep {
 };
 
 } // namespace
-
-long groupSize(const BlockFormat& format, long cols)
-{
-    return format.scaled > 0 ? format.scaled : format.values > 0 ? format.values : cols;
-}
 
 GroupLevels groupLevels(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long row, long group,
                         Progress& progress)
@@ -146,10 +84,10 @@ Matrix groupSteps(const Tensor& tensor, const Choice& choice, const KnownInputs&
 {
     if (!hasLevels(choice) || tensor.count() == 0)
         return {};
-    Matrix found(tensor.rows(), Steps(*choice.format, tensor.cols()).groups());
+    Matrix found(tensor.rows(), LevelSteps(*choice.format, tensor.cols()).groups());
     forSlabs(tensor, choice, inputs, slabs(tensor), progress,
              [&](std::size_t, const Slab& slab, const SlabResult& result) {
-                 Steps steps(*choice.format, tensor.cols());
+                 LevelSteps steps(*choice.format, tensor.cols());
                  for (long row = 0; row < slab.rows; ++row)
                      steps.ofRow(result.bytes, row, found.row(slab.first + row).data());
              });
@@ -173,7 +111,7 @@ QuantizedSample quantizedSample(const Tensor& tensor, const Choice& choice, cons
         for (Histogram& histogram : counted)
             for (const float x : result.decoded.reshaped<Eigen::RowMajor>())
                 histogram.add(x);
-        if (Steps steps(*choice.format, tensor.cols()); hasLevels(choice))
+        if (LevelSteps steps(*choice.format, tensor.cols()); hasLevels(choice))
             errors[s].add(result, steps, groupSize(*choice.format, tensor.cols()));
         const std::lock_guard lock(counting);
         for (std::size_t h = 0; h < counted.size(); ++h)

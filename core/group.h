@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/levels.h"
 #include "core/quantize.h"
 #include "core/stats.h"
 
@@ -7,9 +8,6 @@
 #include <optional>
 
 namespace quern {
-
-// Weights side by side in a row that share their levels: a sub-block with a scale of its own, the block, or the row.
-long groupSize(const BlockFormat& format, long cols);
 
 // One group of a row, quantized: the values it could take, and what it took.
 struct GroupLevels {

@@ -133,6 +133,25 @@ PackedMatrix::PackedMatrix(long rows, long cols)
 {
 }
 
+void addColumns(std::span<const Term> terms, const float* panel, long rows, float* y)
+{
+    using namespace Eigen::internal;
+    alignas(64) float edge[kPanel] {};
+    float* to = rows == kPanel ? y : std::copy_n(y, rows, edge) - rows;
+    Packet sums[kWide];
+    for (int j = 0; j < kWide; ++j)
+        sums[j] = ploadu<Packet>(to + j * kLanes);
+    for (const Term& term : terms) {
+        const Packet factor = pset1<Packet>(term.factor);
+        for (int j = 0; j < kWide; ++j)
+            sums[j] = pmadd(factor, pload<Packet>(panel + term.column * kPanel + j * kLanes), sums[j]);
+    }
+    for (int j = 0; j < kWide; ++j)
+        pstoreu(to + j * kLanes, sums[j]);
+    if (to == edge)
+        std::copy_n(edge, rows, y);
+}
+
 long PackedMatrix::panelRows()
 {
     return kPanel;

@@ -45,6 +45,14 @@ struct Product {
 // y of `rows` out features, starting at product.y, from columns [first, last) of a panel and of x.
 void multiplyPanel(const Product& product, const float* panel, long rows, long first, long last);
 
+// So much of a column.
+struct Term {
+    long column;
+    float factor;
+};
+// y of `rows` out features += the terms' columns of a panel.
+void addColumns(std::span<const Term> terms, const float* panel, long rows, float* y);
+
 // y = x w^T, on all cores.
 void multiply(const Eigen::Ref<const Matrix>& x, const PackedMatrix& w, Matrix& y, Progress& progress);
 // The same of one matrix of a tensor, decoded on the way.

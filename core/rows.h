@@ -33,4 +33,24 @@ void decodeEach(const BlockFormat& format, std::span<const std::byte> blocks, lo
     }
 }
 
+// Where the blocks of a row lie.
+struct StoredRow {
+    const BlockFormat& format;
+    std::byte* bytes;
+    long block; // columns in a block
+
+    std::byte* at(long column) const { return bytes + (format.values == 0 ? 0 : column / block * format.bytes); }
+    // Stores the values of the code that begins at `column`; they become what they are there.
+    void place(long column, std::span<float> x) const
+    {
+        format.place(format, at(column), static_cast<int>(column % block), x);
+    }
+};
+
+inline StoredRow storedRow(const BlockFormat& format, std::span<std::byte> blocks, long row, long cols)
+{
+    return {format, blocks.data() + static_cast<std::size_t>(row) * format.rowBytes(cols),
+            format.values == 0 ? cols : format.values};
+}
+
 } // namespace quern

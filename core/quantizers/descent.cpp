@@ -1,5 +1,6 @@
 #include "core/feedback.h"
 #include "core/rows.h"
+#include "core/solution.h"
 #include "core/solving.h"
 
 #include <algorithm>
@@ -25,72 +26,50 @@ CurvatureNeeds needsOfBoth(const Settings& settings)
     return feedbackNeeds(settings, true);
 }
 
-using Blocks = std::vector<std::byte>;
+// A piece of the matrix in blocks that encode() chooses.
+template <typename Encode>
+Solution solution(const QuantizerInput& in, const Matrix& weights, const Encode& encode)
+{
+    std::vector<std::byte> blocks(static_cast<std::size_t>(weights.rows()) * in.format.rowBytes(weights.cols()));
+    encode(std::span(blocks));
+    return {weights, *in.curvature, in.format, std::move(blocks)};
+}
 
-// Rows of some weights in a format, and what they cost.
-class Rows {
-public:
-    Rows(const QuantizerInput& in, const Matrix& weights)
-        : m_in(in)
-        , m_weights(weights)
-        , m_rowBytes(in.format.rowBytes(weights.cols()))
-    {
-    }
+Solution rounded(const QuantizerInput& in, const Matrix& weights)
+{
+    return solution(in, weights, [&](std::span<std::byte> blocks) {
+        encodeRows(in.format, weights, in.fit(in.curvature->diagonal), blocks);
+    });
+}
 
-    Blocks nearest() const
-    {
-        Blocks blocks(static_cast<std::size_t>(m_weights.rows()) * m_rowBytes);
-        encodeRows(m_in.format, m_weights, m_in.fit(m_in.curvature->diagonal), blocks);
-        return blocks;
-    }
-
-    std::vector<double> costsOf(std::span<const std::byte> blocks) const
-    {
-        return costs(m_weights, *m_in.curvature, m_in.format, blocks);
-    }
-
-    // Takes those rows of `others` that cost less.
-    void takeBetter(std::span<std::byte> blocks, const Blocks& others, const std::vector<double>& ofOthers) const
-    {
-        const std::vector<double> own = costsOf(blocks);
-        for (std::size_t row = 0; row < own.size(); ++row)
-            if (ofOthers[row] < own[row])
-                std::copy_n(others.data() + row * m_rowBytes, m_rowBytes, blocks.data() + row * m_rowBytes);
-    }
-
-private:
-    const QuantizerInput& m_in;
-    const Matrix& m_weights;
-    std::size_t m_rowBytes;
-};
+// From `best`, which costs no more than `start` in any row.
+void descend(const QuantizerInput& in, const Solution& start, Solution& best, std::span<std::byte> out)
+{
+    best.descend(static_cast<int>(setting(in.settings, kPasses)));
+    best.takeBetter(start); // what rounding of sums may have done
+    std::ranges::copy(best.blocks(), out.begin());
+}
 
 void run(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
     assert(in.curvature);
-    const int passes = static_cast<int>(setting(in.settings, kPasses));
     solvePieces(in, out, progress, [&](const Matrix& weights, std::span<std::byte> blocks) {
-        const Rows rows(in, weights);
-        const Blocks start = rows.nearest();
-        const std::vector<double> least = rows.costsOf(start);
-        std::ranges::copy(start, blocks.begin());
-        descend(weights, *in.curvature, in.format, passes, blocks);
-        rows.takeBetter(blocks, start, least); // what rounding of sums may have done
+        const Solution start = rounded(in, weights);
+        Solution best = start;
+        descend(in, start, best, blocks);
     });
 }
 
 void runBoth(const QuantizerInput& in, std::span<std::byte> out, Progress& progress)
 {
     assert(in.curvature);
-    const int passes = static_cast<int>(setting(in.settings, kPasses));
-    const Fit fit = in.fit({});
     solvePieces(in, out, progress, [&](const Matrix& weights, std::span<std::byte> blocks) {
-        const Rows rows(in, weights);
-        const Blocks start = rows.nearest();
-        const std::vector<double> least = rows.costsOf(start);
-        encodeWithFeedback(weights, *in.curvature, in.format, fit, blocks);
-        rows.takeBetter(blocks, start, least);
-        descend(weights, *in.curvature, in.format, passes, blocks);
-        rows.takeBetter(blocks, start, least);
+        const Solution start = rounded(in, weights);
+        Solution best = solution(in, weights, [&](std::span<std::byte> fed) {
+            encodeWithFeedback(weights, *in.curvature, in.format, in.fit({}), fed);
+        });
+        best.takeBetter(start);
+        descend(in, start, best, blocks);
     });
 }
 

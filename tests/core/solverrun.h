@@ -2,6 +2,7 @@
 
 #include "core/feedback.h"
 #include "core/rows.h"
+#include "core/solution.h"
 #include "tests/core/moments.h"
 
 #include <QTest>
@@ -56,8 +57,9 @@ inline Bytes nearest(const Matrix& weights, const Matrix& h, const BlockFormat& 
 inline Bytes descended(Bytes blocks, const Matrix& weights, const Curvature& curvature, const BlockFormat& format,
                        int passes)
 {
-    descend(weights, curvature, format, passes, blocks);
-    return blocks;
+    Solution solution(weights, curvature, format, std::move(blocks));
+    solution.descend(passes);
+    return solution.blocks();
 }
 
 inline double cost(const Bytes& blocks, const Matrix& weights, const Matrix& h, const BlockFormat& format)

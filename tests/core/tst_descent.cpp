@@ -14,6 +14,7 @@ private slots:
     void neverCostsMoreThanItsStart_data();
     void neverCostsMoreThanItsStart();
     void searchesNoLongerThanAsked();
+    void tellsCosts_data();
     void tellsCosts();
 };
 
@@ -101,16 +102,27 @@ void TestDescent::searchesNoLongerThanAsked()
     QVERIFY(made[0] != made[1]);
 }
 
+void TestDescent::tellsCosts_data()
+{
+    addFormats({"Q4_0", "INT3_ROW_SYM", "INT2_G16_MIN"});
+}
+
+// Before and after passes, which keep count of what they change; the last columns fill no whole panel.
 void TestDescent::tellsCosts()
 {
-    const BlockFormat& format = *findBlockFormat("Q4_0");
+    QFETCH(const BlockFormat*, format);
     const long n = 608;
     const Matrix weights = moments::normal(kRows, n, 25) * 0.02F, h = moments::of(n, n, 26);
-    const Bytes blocks = nearest(weights, h, format);
-    const Eigen::VectorXd expected = moments::costs(weights - moments::decoded(format, blocks, kRows, n), h);
-    const std::vector<double> told = costs(weights, curvature(h, format), format, blocks);
-    for (long row = 0; row < kRows; ++row)
-        QVERIFY(std::abs(told[static_cast<std::size_t>(row)] / expected(row) - 1) < 1e-4);
+    const Curvature c = curvature(h, *format);
+    Solution solution(weights, c, *format, nearest(weights, h, *format));
+    for (const int passes : {0, 1, 3}) {
+        solution.descend(passes);
+        const Eigen::VectorXd expected
+            = moments::costs(weights - moments::decoded(*format, solution.blocks(), kRows, n), h);
+        const std::vector<double> told = solution.costs();
+        for (long row = 0; row < kRows; ++row)
+            QVERIFY(std::abs(told[static_cast<std::size_t>(row)] / expected(row) - 1) < 1e-4);
+    }
 }
 
 QTEST_GUILESS_MAIN(TestDescent)

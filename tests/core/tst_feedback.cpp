@@ -264,9 +264,7 @@ void TestFeedback::treatsRowsByThemselves()
     const auto solved = [&](const Matrix& rows) {
         Bytes blocks = room(rows, *format);
         encodeWithFeedback(rows, c, *format, rangeOf(weights), blocks);
-        if (format->group == 1)
-            descend(rows, c, *format, 2, blocks);
-        return blocks;
+        return format->group == 1 ? descended(std::move(blocks), rows, c, *format, 2) : blocks;
     };
     const Bytes all = solved(weights);
     Bytes parts;
@@ -314,8 +312,7 @@ void TestFeedback::keepsDeadInputsApart()
     const auto solved = [&] {
         Bytes blocks = room(weights, format);
         encodeWithFeedback(weights, c, format, range, blocks);
-        descend(weights, c, format, 2, blocks);
-        return moments::decoded(format, blocks, kRows, n);
+        return moments::decoded(format, descended(std::move(blocks), weights, c, format, 2), kRows, n);
     };
     const Matrix before = solved();
     weights.col(dead).setConstant(0.01F);

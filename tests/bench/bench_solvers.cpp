@@ -1,0 +1,105 @@
+// The solvers on one matrix of 4096 x 4096: the factor of H, GPTQ with it, coordinate descent. On all cores; give
+// OMP_NUM_THREADS to change that.
+#include "core/curvatures.h"
+#include "core/feedback.h"
+#include "core/parallel.h"
+#include "core/rows.h"
+
+#include <benchmark/benchmark.h>
+
+#include <random>
+
+using namespace quern;
+
+namespace {
+
+constexpr long kSize = 4096;
+
+Matrix normal(long rows, long cols, unsigned seed)
+{
+    std::mt19937 random(seed);
+    std::normal_distribution<float> values(0.0F, 1.0F);
+    return Matrix::NullaryExpr(rows, cols, [&] { return values(random); });
+}
+
+// What a tensor of normal weights and inputs that depend on each other give.
+struct Sample {
+    Matrix weights = normal(kSize, kSize, 1) * 0.02F;
+    InputStats inputs;
+
+    Sample()
+    {
+        NoProgress progress;
+        const long tokens = kSize / 2, rank = kSize / 16;
+        const Matrix x = normal(tokens, kSize, 2) + normal(tokens, rank, 3) * normal(rank, kSize, 4) * 0.5F;
+        ProductSum sum(kSize);
+        sum.add(x, progress);
+        inputs.hessians = {std::make_shared<const Hessian>(sum.mean(progress))};
+    }
+};
+
+const Sample& sample()
+{
+    static const Sample made;
+    return made;
+}
+
+std::shared_ptr<const Curvature> curvature(const Quantizer& quantizer, const BlockFormat& format)
+{
+    NoProgress progress;
+    const Settings settings;
+    return Curvatures().of({&quantizer, &format, settings}, &sample().inputs, 0, progress);
+}
+
+void makeCurvature(benchmark::State& state, const char* method)
+{
+    const Quantizer& quantizer = *findQuantizer(method);
+    const BlockFormat& format = *findBlockFormat(std::string_view("Q4_K"));
+    sample();
+    for (auto _ : state)
+        benchmark::DoNotOptimize(curvature(quantizer, format));
+}
+
+void solve(benchmark::State& state, const char* method, const char* name)
+{
+    const Quantizer& quantizer = *findQuantizer(method);
+    const BlockFormat& format = *findBlockFormat(std::string_view(name));
+    const auto ready = quantizer.curvature ? curvature(quantizer, format) : nullptr;
+    const Settings settings;
+    std::vector<std::byte> blocks(kSize * format.rowBytes(kSize));
+    NoProgress progress;
+    for (auto _ : state)
+        quantizer.run({.weights = sample().weights,
+                       .importance = {},
+                       .low = 0,
+                       .high = 0,
+                       .format = format,
+                       .settings = settings,
+                       .curvature = ready.get()},
+                      blocks, progress);
+    state.SetItemsProcessed(state.iterations() * kSize * kSize);
+}
+
+BENCHMARK_CAPTURE(makeCurvature, gptq, "gptq")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(makeCurvature, descent, "descent")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(solve, nearest / Q4_K, "nearest", "Q4_K")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(solve, gptq / Q4_K, "gptq", "Q4_K")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(solve, descent / Q4_K, "descent", "Q4_K")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(solve, gptq_descent / Q4_K, "gptq+descent", "Q4_K")
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->MeasureProcessCPUTime();
+
+} // namespace
