@@ -91,43 +91,64 @@ void Curvatures::keep(const Part& made)
     m_bytes += made.bytes;
 }
 
-std::shared_ptr<const Curvature> Curvatures::of(const Choice& choice, const InputStats* stats, long matrix,
-                                                Progress& progress)
+std::shared_ptr<const Curvature> Curvatures::make(const std::shared_ptr<const Hessian>& hessian,
+                                                  const BlockFormat& format, CurvatureNeeds needs, Progress& progress)
 {
-    if (!choice.quantizer || !choice.quantizer->curvature)
-        return nullptr;
-    const std::shared_ptr<const Hessian> hessian = hessianOf(stats, matrix);
-    if (!hessian)
-        return nullptr;
-    CurvatureNeeds missing = choice.quantizer->curvature(choice.settings);
-    std::vector<Part> parts = partsOf(*choice.format, missing, hessian);
+    std::vector<Part> parts = partsOf(format, needs, hessian);
     std::uint64_t bytes = 0;
     for (Part& part : parts) {
         const bool found = find(part);
         bytes += found ? 0 : part.bytes;
-        (part.needs.feedback ? missing.feedback : missing.moments) &= !found;
+        (part.needs.feedback ? needs.feedback : needs.moments) &= !found;
     }
     if (bytes > 0) {
         makeRoom(bytes, parts);
-        const Curvature made = curvatureOf(*hessian, *choice.format, missing, progress);
+        const Curvature made = curvatureOf(*hessian, format, needs, progress);
         for (Part& part : parts) {
-            if (part.needs.feedback ? !missing.feedback : !missing.moments)
+            if (part.needs.feedback ? !needs.feedback : !needs.moments)
                 continue;
             part.feedback = part.needs.feedback ? made.feedback : nullptr;
             part.moments = part.needs.moments ? made.moments : nullptr;
             keep(part);
         }
     }
-    auto result = std::make_shared<Curvature>(Curvature {hessian->diagonal(), nullptr, nullptr});
+    Curvature result {.diagonal = hessian->diagonal(), .moments = nullptr, .feedback = nullptr};
     for (const Part& part : parts) {
-        if (part.needs.feedback && !part.feedback)
-            return nullptr;
         if (part.needs.feedback)
-            result->feedback = part.feedback;
+            result.feedback = part.feedback;
         else
-            result->moments = part.moments;
+            result.moments = part.moments;
     }
-    return result;
+    return std::make_shared<const Curvature>(std::move(result));
+}
+
+std::shared_ptr<const Curvature> Curvatures::of(const Choice& choice, const InputStats* stats, long matrix,
+                                                Progress& progress)
+{
+    const std::shared_ptr<const Hessian> hessian = hessianOf(stats, matrix);
+    if (!hessian || !choice.quantizer || !choice.quantizer->curvature)
+        return nullptr;
+    const auto made = make(hessian, *choice.format, choice.quantizer->curvature(choice.settings), progress);
+    return serves(*made, choice) ? made : nullptr;
+}
+
+std::shared_ptr<const Curvature> Curvatures::withMoments(const Choice& choice, const InputStats* stats, long matrix,
+                                                         Progress& progress)
+{
+    const std::shared_ptr<const Hessian> hessian = hessianOf(stats, matrix);
+    if (!hessian)
+        return nullptr;
+    CurvatureNeeds needs;
+    if (choice.quantizer && choice.quantizer->curvature)
+        needs = choice.quantizer->curvature(choice.settings);
+    needs.moments = true;
+    return make(hessian, *choice.format, needs, progress);
+}
+
+bool serves(const Curvature& curvature, const Choice& choice)
+{
+    const CurvatureNeeds needs = choice.quantizer->curvature(choice.settings);
+    return !needs.feedback || curvature.feedback;
 }
 
 } // namespace quern

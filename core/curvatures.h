@@ -22,6 +22,11 @@ public:
     // no H, or where it could not be factored although that was asked for. Throws Error, Cancelled.
     std::shared_ptr<const Curvature> of(const Choice& choice, const InputStats* stats, long matrix, Progress& progress);
 
+    // The same, and H's moments with it, whatever the choice asks for: null only where there is no H. No feedback is
+    // where H has no factor.
+    std::shared_ptr<const Curvature> withMoments(const Choice& choice, const InputStats* stats, long matrix,
+                                                 Progress& progress);
+
     std::uint64_t bytes() const; // that are kept
 
 private:
@@ -38,6 +43,8 @@ private:
         bool serves(const Part& asked) const;
     };
 
+    std::shared_ptr<const Curvature> make(const std::shared_ptr<const Hessian>& hessian, const BlockFormat& format,
+                                          CurvatureNeeds needs, Progress& progress);
     bool find(Part& asked);
     void makeRoom(std::uint64_t bytes, std::span<const Part> spared);
     void keep(const Part& made);
@@ -49,6 +56,9 @@ private:
     std::list<Part> m_parts;    // the latest used first
     std::uint64_t m_bytes = 0;
 };
+
+// Whether it has what the choice's quantizer asks for.
+bool serves(const Curvature& curvature, const Choice& choice);
 
 // H of a matrix of a tensor; null where there is none.
 std::shared_ptr<const Hessian> hessianOf(const InputStats* stats, long matrix);

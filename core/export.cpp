@@ -58,17 +58,19 @@ void exportModel(const Model& model, const Plan& plan, const Calibration* calibr
     PendingFile file(target, layout.fileBytes, options.overwrite);
     file.write(0, layout.header);
 
-    Curvatures curvatures;
+    Curvatures curvatures, ofHeldOut;
     const double rewriting = rewritingShare(plan) * kWritten;
     ProgressPart first(progress, 0, rewriting), rest(progress, rewriting, kWritten);
     if (plan.rewrites.empty()) {
-        fill({model, plan, calibration, options, true, curvatures}, layout.offsets, file, rest);
+        fill({model, plan, calibration, options, true, curvatures, ofHeldOut}, layout.offsets, file, rest);
     } else {
         QuantizeOptions beside = options;
         if (beside.workspace.empty())
             beside.workspace = std::filesystem::absolute(target).parent_path();
         const Rewritten made = rewritten(model, plan, calibration, beside, first);
-        fill({made.model, made.plan, &made.calibration, options, true, curvatures}, layout.offsets, file, rest);
+        const QuantizeOptions after = made.rest(options);
+        fill({made.model, made.plan, &made.calibration, after, true, curvatures, ofHeldOut}, layout.offsets, file,
+             rest);
     }
     progress.report(kWritten, target.filename().string());
     progress.check();

@@ -18,11 +18,11 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
     if (!plan.rewrites.empty()) {
         ProgressPart rewriting(progress, 0, rewritingShare(plan)), rest(progress, rewritingShare(plan), 1);
         const Rewritten made = rewritten(model, plan, calibration, options, rewriting);
-        return quantize(made.model, made.plan, &made.calibration, options, rest);
+        return quantize(made.model, made.plan, &made.calibration, made.rest(options), rest);
     }
     const ScratchFile scratch = ScratchFile::unnamed(options.workspace);
-    Curvatures curvatures;
-    const Work work {model, plan, calibration, options, false, curvatures};
+    Curvatures curvatures, ofHeldOut;
+    const Work work {model, plan, calibration, options, false, curvatures, ofHeldOut};
     Model result = model; // copies views, not weights
     result.metadata = plan.metadata;
     result.path.clear();

@@ -6,6 +6,7 @@
 #include "core/recipe.h"
 
 #include <functional>
+#include <optional>
 
 namespace quern {
 
@@ -16,7 +17,10 @@ struct TensorResult {
     Distortion stored;       // of what the file holds; differs where the carrier rounds
     std::uint64_t nonFinite; // weights that were no numbers and became 0
     double seconds;
-    std::vector<std::string> warnings {}; // where the method could not be used as it was chosen: a sentence each
+    // E|(W - Ŵ) x|² / E|W x|² of the file's Ŵ: by H = E[x xᵀ] where the calibration holds it, from 512 rows of each
+    // matrix or more, else by its diagonal. None where nothing is known of the inputs x.
+    std::optional<double> rho {}, heldOutRho {}; // heldOutRho: for the inputs of QuantizeOptions::heldOut
+    std::vector<std::string> warnings {};        // where the method could not be used as it was chosen: a sentence each
 };
 
 struct FoldReport; // rewrite.h
@@ -26,10 +30,11 @@ using RewriteDone = std::function<void(const Rewrite&, std::span<const FoldRepor
 using TensorDone = std::function<void(const TensorResult&)>;
 
 struct QuantizeOptions {
-    bool zeroNonFinite = false;      // store NaN and infinite weights as 0 instead of refusing
-    std::filesystem::path workspace; // empty: the folder for temporary files; for exportModel, that of the target
-    TensorDone done;                 // may be empty
-    RewriteDone rewritten {};        // may be empty
+    bool zeroNonFinite = false;           // store NaN and infinite weights as 0 instead of refusing
+    std::filesystem::path workspace;      // empty: the folder for temporary files; for exportModel, that of the target
+    TensorDone done;                      // may be empty
+    RewriteDone rewritten {};             // may be empty
+    const Calibration* heldOut = nullptr; // on tokens that were not calibrated on, to measure outputs by; may be null
 };
 
 // Works by slabs of rows; keeps finished tensors in an unnamed file in the workspace, so neither source nor result has

@@ -85,6 +85,8 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
         fail(QUERN_TEXT("core", "Rewrites need a calibration. Calibrate the model first."));
     Rewritten result {model, *calibration, plan};
     result.plan.rewrites.clear();
+    if (options.heldOut)
+        result.heldOut = *options.heldOut;
     for (std::size_t i = 0; i < plan.rewrites.size(); ++i) {
         const auto [rewrite, settings] = plan.rewrites[i];
         const auto all = static_cast<double>(plan.rewrites.size()), before = static_cast<double>(i) / all;
@@ -100,6 +102,7 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
         keepFormats(result.model, factors, result.plan);
         result.model = rescaled(result.model, factors, options.workspace, scaling);
         result.calibration = rescaled(result.calibration, factors);
+        result.heldOut = rescaled(result.heldOut, factors);
         if (options.rewritten)
             options.rewritten(*rewrite, reports);
     }

@@ -8,7 +8,15 @@ namespace quern {
 struct Rewritten {
     Model model; // what changed is held as F32 in the workspace
     Calibration calibration;
-    Plan plan; // without rewrites. What changed and was to be copied is rounded to the format it had.
+    Plan plan;              // without rewrites. What changed and was to be copied is rounded to the format it had.
+    Calibration heldOut {}; // that of the options; empty without
+
+    // Options for the rest of the work: `options` with what is here. Refers to it.
+    QuantizeOptions rest(QuantizeOptions options) const
+    {
+        options.heldOut = options.heldOut ? &heldOut : nullptr;
+        return options;
+    }
 };
 
 // Every rewrite finds its factors for the formats of the plan, given what those before it made of the model. Tells

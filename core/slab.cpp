@@ -18,6 +18,12 @@ namespace {
 // Weights worked on together: what one thread holds stays within a few MB, and in its cache.
 constexpr long kSlab = 1 << 17;
 constexpr long kSampleRows = 8;
+constexpr long kMeasuredRows = 512; // of a matrix whose outputs are measured, at least
+
+long slabHeight(long cols)
+{
+    return std::max(1L, kSlab / std::max(cols, 1L));
+}
 
 std::uint64_t zeroed(float* x, long n)
 {
@@ -106,6 +112,45 @@ void fetchAhead(const Model& model, std::size_t index, const Slab& slab)
         MappedFile::fetch(bytes.subspan(from, std::min(size, bytes.size() - from)));
 }
 
+void setProbes(SlabInput& in, long matrix, const Curvature* seen, Progress& progress)
+{
+    const Measuring& measuring = *in.measuring;
+    const auto heldOut
+        = measuring.ofHeldOut.withMoments({nullptr, in.choice.format, {}}, measuring.heldOut, matrix, progress);
+    in.seen = OutputProbe(in.stats, matrix, seen ? seen->moments : nullptr);
+    in.heldOut = OutputProbe(measuring.heldOut, matrix, heldOut ? heldOut->moments : nullptr);
+}
+
+// Whether outputs are measured on a slab: on as many, evenly spread, as have kMeasuredRows rows of the matrix together.
+bool measuredOn(const Tensor& tensor, const Slab& slab)
+{
+    const long rows = tensor.rows() / tensor.matrices(), number = (slab.first % rows) / slabHeight(tensor.cols());
+    return number % std::max(1L, rows / kMeasuredRows) == 0;
+}
+
+void measureOutputs(const SlabInput& in, SlabResult& result)
+{
+    if (result.bytes.empty())
+        return;
+    result.seen = in.seen.measure(result.original, result.decoded);
+    result.heldOut = in.heldOut.measure(result.original, result.decoded);
+    result.original.resize(0, 0);
+    result.decoded.resize(0, 0);
+}
+
+// Relative errors of the outputs, of all slabs.
+void tellOutputs(const SlabInput& in, std::span<const SlabResult> parts, TensorResult& result)
+{
+    OutputError seen, heldOut;
+    for (const SlabResult& part : parts) {
+        seen.merge(part.seen);
+        heldOut.merge(part.heldOut);
+    }
+    if (in.stats)
+        result.rho = in.measuring && !in.stats->hessians.empty() ? seen.rho() : result.stored.rho();
+    result.heldOutRho = heldOut.rho();
+}
+
 // Of matrices for which H was there and could not be used, or that saw no input although others did.
 void warnOf(const WithoutCurvature& without, const SlabInput& in, std::vector<std::string>& warnings)
 {
@@ -124,9 +169,9 @@ void warnOf(const WithoutCurvature& without, const SlabInput& in, std::vector<st
 
 std::vector<Slab> slabs(const Tensor& tensor, long stride)
 {
-    const long cols = std::max(tensor.cols(), 1L), matrices = tensor.matrices();
+    const long matrices = tensor.matrices();
     const long rows = matrices > 0 ? tensor.rows() / matrices : 0; // of one matrix
-    const long height = stride > 1 ? kSampleRows : std::max(1L, kSlab / cols);
+    const long height = stride > 1 ? kSampleRows : slabHeight(tensor.cols());
     std::vector<Slab> all;
     for (long matrix = 0; matrix < matrices; ++matrix)
         for (long row = 0; row < rows; row += height * std::max(stride, 1L))
@@ -141,20 +186,23 @@ WithoutCurvature forEachSlab(const SlabInput& in, std::span<const Slab> slabs, C
     WithoutCurvature without;
     for (std::size_t first = 0, last = 0; first < slabs.size(); first = last) {
         last = slabs.size();
+        SlabInput input = in;
         std::shared_ptr<const Curvature> curvature;
-        const auto done
-            = [&](std::size_t slab) { return static_cast<double>(slab) / static_cast<double>(slabs.size()); };
-        if (asks) {
+        if (asks || in.measuring) {
             const long matrix = slabs[first].matrix;
             while (slabs[last - 1].matrix != matrix)
                 --last;
-            ProgressPart part(progress, done(first), done(first)); // watched for being cancelled
-            curvature = curvatures.of(in.choice, in.stats, matrix, part);
-            if (!curvature && without.count++ == 0)
+            const double done = static_cast<double>(first) / static_cast<double>(slabs.size());
+            ProgressPart part(progress, done, done); // watched for being cancelled
+            curvature = in.measuring ? curvatures.withMoments(in.choice, in.stats, matrix, part)
+                                     : curvatures.of(in.choice, in.stats, matrix, part);
+            const bool serving = asks && curvature && serves(*curvature, in.choice);
+            input.curvature = serving ? curvature.get() : nullptr;
+            if (asks && !serving && without.count++ == 0)
                 without.first = matrix;
+            if (in.measuring)
+                setProbes(input, matrix, curvature.get(), part);
         }
-        SlabInput input = in;
-        input.curvature = curvature.get();
         parallelFor(static_cast<long>(last - first), progress,
                     [&](long i) { body(input, first + static_cast<std::size_t>(i)); });
     }
@@ -237,20 +285,27 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
     const Tensor& tensor = work.model.tensors.at(index);
     const PlannedTensor& planned = work.plan.tensors.at(index);
     const Range range = rangeFor(*planned.choice.format, tensor, progress);
+    const InputStats* stats = inputsOf(tensor, work.calibration);
+    const Measuring measuring {inputsOf(tensor, work.options.heldOut), work.ofHeldOut};
+    const bool known = (stats && !stats->hessians.empty()) || measuring.heldOut;
     const SlabInput in {.tensor = tensor,
                         .choice = planned.choice,
                         .stored = work.carried ? *planned.stored : *planned.choice.format,
-                        .stats = inputsOf(tensor, work.calibration),
+                        .stats = stats,
                         .low = range.low,
                         .high = range.high,
-                        .zeroNonFinite = work.options.zeroNonFinite};
+                        .zeroNonFinite = work.options.zeroNonFinite,
+                        .measuring = planned.choice.quantizer && known ? &measuring : nullptr};
     const std::vector<Slab> all = slabs(tensor);
     std::vector<SlabResult> parts(all.size());
     std::atomic<std::size_t> finished = 0;
     const auto eachSlab = [&](const SlabInput& input, std::size_t s) {
         fetchAhead(work.model, index, all[s]);
         NoProgress inner; // a slab is short; the loop around it polls
-        SlabResult result = quantizedSlab(input, all[s], false, inner);
+        const bool measured = input.measuring && measuredOn(tensor, all[s]);
+        SlabResult result = quantizedSlab(input, all[s], measured, inner);
+        if (measured)
+            measureOutputs(input, result);
         work.model.check();
         if (!result.bytes.empty())
             sink(static_cast<std::uint64_t>(all[s].first) * in.stored.rowBytes(tensor.cols()), result.bytes);
@@ -277,6 +332,7 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
                         "Tensor %1 has weights that %2 cannot hold: they would become infinite. Choose a format with a "
                         "wider range, such as BF16, for it."),
              tensor.name, in.stored.name);
+    tellOutputs(in, parts, result);
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return result;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/curvatures.h"
+#include "core/outputerror.h"
 #include "core/quantize.h"
 
 // Tensors quantized slab by slab: what quantize, exportModel and the previews have in common.
@@ -14,6 +15,12 @@ struct Slab {
 // All rows, or every stride-th group of them. The same for any number of threads.
 std::vector<Slab> slabs(const Tensor& tensor, long stride = 1);
 
+// For measuring what becomes of outputs, by H where it is known.
+struct Measuring {
+    const InputStats* heldOut; // of tokens that were not calibrated on; may be null
+    Curvatures& ofHeldOut;
+};
+
 struct SlabInput {
     const Tensor& tensor;
     const Choice& choice;      // format never null
@@ -24,17 +31,21 @@ struct SlabInput {
     bool zeroNonFinite = false; // else a slab with such weights is counted and left alone
     // Of the slab's matrix; where the choice's quantizer needs it and has none, the nearest values are chosen.
     const Curvature* curvature = nullptr;
+    const Measuring* measuring = nullptr; // null: outputs are not measured
+    OutputProbe seen {}, heldOut {};      // of the slab's matrix, where they are
 };
 
 struct SlabResult {
     Matrix original, decoded;     // empty unless asked for
     std::vector<std::byte> bytes; // rows of `stored`; empty if the slab was left alone
     Distortion method, kept;      // of the choice; of the bytes
+    OutputError seen, heldOut;    // of the bytes, if they were measured
     std::uint64_t nonFinite = 0;
 };
 
-// Works on slabs on all cores, matrix by matrix where the choice's quantizer asks for their curvature, which
-// `input`s have then: body(input, index into slabs). Matrices that have none are counted.
+// Works on slabs on all cores, matrix by matrix where the choice's quantizer asks for their curvature or outputs are
+// measured, which `input`s have then what they need for: body(input, index into slabs). Matrices that have no
+// curvature although it is asked for are counted.
 struct WithoutCurvature {
     long count = 0, first = 0;
 };
@@ -61,7 +72,7 @@ struct Work {
     const Calibration* calibration; // may be null
     const QuantizeOptions& options;
     bool carried; // into formats that GGUF knows
-    Curvatures& curvatures;
+    Curvatures &curvatures, &ofHeldOut;
 };
 
 // index: of the tensor in model and plan. Throws Error for non-finite weights, with their number.

@@ -27,6 +27,8 @@ constexpr Option kOptions[] {
     {"--text", "FILE", "the same with what this text gives: calibrates on the way"},
     {"--ctx", "N", "tokens of a chunk of --text; 512 if absent"},
     {"--chunks", "N", "chunks of --text at most; all if absent"},
+    {"--held-out", "FILE",
+     "a calibration on another text, like --calibration or --imatrix: adds the outputs' error there"},
     {"--zero-nonfinite", nullptr, "store weights that are infinite or no numbers as 0 instead of refusing"},
     {"--dry-run", nullptr, "say what it would give, exact to the byte, and read metadata only"},
     {"--overwrite", nullptr, "replace OUT.gguf if it exists"},
@@ -148,13 +150,24 @@ Json report(const quern::Plan& plan, const quern::Model& model, const std::strin
     return json;
 }
 
-void addErrors(Json& tensor, const quern::TensorResult& result, bool weighted)
+Json orNull(const std::optional<double>& value)
+{
+    return value ? Json(*value) : Json();
+}
+
+std::string orDash(const Json& number)
+{
+    return number.is_null() ? "-" : significant(number.get<double>());
+}
+
+void addErrors(Json& tensor, const quern::TensorResult& result)
 {
     tensor["rel_rmse"] = result.stored.relative();
     tensor["sqnr_db"] = result.stored.sqnr();
     tensor["max_abs_error"] = result.stored.largest;
     tensor["method_rel_rmse"] = result.method.relative();
-    tensor["rho"] = weighted ? Json(result.stored.rho()) : Json();
+    tensor["rho"] = orNull(result.rho);
+    tensor["rho_held_out"] = orNull(result.heldOutRho);
     tensor["zeroed"] = result.nonFinite;
     tensor["seconds"] = result.seconds;
 }
@@ -189,10 +202,12 @@ void printRewrites(const Json& json)
 
 void printTable(const Json& json)
 {
-    const bool measured = json.contains("seconds");
+    const bool measured = json.contains("seconds"), heldOut = json["held_out"].is_string();
     std::vector<std::string> header {"tensor", "shape", "format", "method", "stored as", "bytes"};
     if (measured)
         header.insert(header.end(), {"rel. error", "SQNR dB", "rho"});
+    if (heldOut)
+        header.emplace_back("held-out rho");
     Table table(header);
     for (const Json& tensor : json["tensors"]) {
         std::vector<std::string> row {quern::toText(tensor["name"].get<std::string>()),
@@ -204,8 +219,10 @@ void printTable(const Json& json)
         if (measured) {
             row.push_back(significant(tensor["rel_rmse"].get<double>()));
             row.push_back(significant(tensor["sqnr_db"].get<double>()));
-            row.push_back(tensor["rho"].is_null() ? "-" : significant(tensor["rho"].get<double>()));
+            row.push_back(orDash(tensor["rho"]));
         }
+        if (heldOut)
+            row.push_back(orDash(tensor["rho_held_out"]));
         table.add(row);
     }
     table.print();
@@ -225,6 +242,8 @@ void run(const Arguments& arguments, quern::Progress& progress)
 {
     const bool json = arguments.has("--json"), dry = arguments.has("--dry-run");
     const std::string output = arguments.text("--output");
+    if (dry && arguments.has("--held-out"))
+        throw WrongUsage("--dry-run measures nothing, so --held-out does not go with it");
     if (output.empty() && !dry)
         throw WrongUsage("the file to write is missing: -o OUT.gguf");
     const quern::Recipe recipe = recipeOf(arguments);
@@ -236,16 +255,19 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const Making making = dry ? Making::Nothing : moments ? Making::SecondMoments : Making::Sums;
     const auto calibration = givenCalibration(arguments, model, making, calibrating);
     const quern::Calibration* weights = calibration ? &*calibration : nullptr;
+    const auto heldOut = calibrationAt(arguments.text("--held-out"), model);
     const quern::Plan plan
         = quern::resolve(recipe, model, weights, dry ? quern::Purpose::Sizes : quern::Purpose::Quantize);
     if (!json)
         warn(plan.warnings);
     Json result = report(plan, model, output);
+    result["held_out"] = heldOut ? Json(arguments.text("--held-out")) : Json();
     if (!dry) {
         const auto start = std::chrono::steady_clock::now();
         quern::ExportOptions options;
         options.zeroNonFinite = arguments.has("--zero-nonfinite");
         options.overwrite = arguments.has("--overwrite");
+        options.heldOut = heldOut ? &*heldOut : nullptr;
         options.rewritten = [&](const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports) {
             result["rewrites"].push_back(toJson(rewrite, reports));
         };
@@ -254,8 +276,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
                 warn(tensor.warnings);
             for (const std::string& warning : tensor.warnings)
                 result["warnings"].push_back(warning);
-            const bool weighted = quern::inputsOf(model.tensors[tensor.index], weights) != nullptr;
-            addErrors(result["tensors"][tensor.index], tensor, weighted);
+            addErrors(result["tensors"][tensor.index], tensor);
         };
         quern::ProgressPart exporting(progress, arguments.has("--text") ? kCalibrating : 0, 1);
         quern::exportModel(model, plan, weights, output, options, exporting);

@@ -114,6 +114,15 @@ void TestCliCalibrate::writesWhatOthersUse()
             QVERIFY(f["rho"].is_number() && f["rel_rmse"] != n["rel_rmse"]);
         }
     }
+    // Outputs on another text, which here is the same.
+    const Json heldOut
+        = run(quantize + QStringList {a, "--calibration", m_out, "--held-out", m_out, "--overwrite"}).json();
+    for (const Json& tensor : heldOut["tensors"])
+        QVERIFY(tensor["rho"].is_null() == tensor["rho_held_out"].is_null()
+                || (tensor["rho"] == 0 && tensor["method"] == "copy"));
+    const Outcome table = run({"quantize", m_demo, "--preset", "Q3_K_S", "--overwrite", "-o", c, "--held-out", m_out});
+    QVERIFY2(table.status == 0 && table.out.contains("held-out rho"), table.err);
+    QCOMPARE(run({"quantize", m_demo, "--preset", "Q3_K_S", "--dry-run", "--held-out", m_out}).status, 2);
     const Json compared = run({"compare", m_demo, a, "--calibration", m_out, "--json"}).json();
     QVERIFY(compared.dump().find("\"rho\":0.") != std::string::npos);
 }

@@ -11,8 +11,8 @@ using namespace quantizerun;
 
 namespace {
 
-// Inputs with second moments: each matrix has its own, and those of the second expert have no factor.
-Calibration withMoments()
+// Inputs with second moments: each matrix has its own.
+Calibration withMoments(unsigned seed = 1)
 {
     Calibration calibration = inputs();
     const auto set = [&](const char* name, std::vector<Matrix> all) {
@@ -22,10 +22,20 @@ Calibration withMoments()
             stats.hessians.push_back(std::make_shared<const Hessian>(moments::hessian(all[i])));
         }
     };
+    set("blk.0.attn_q.weight", {moments::of(512, 700, seed)});
+    set("blk.0.ffn_down_exps.weight", {moments::of(256, 300, seed + 1), moments::of(256, 400, seed + 2)});
+    return calibration;
+}
+
+// The same, those of the second expert having no factor.
+Calibration withUnsoundMoments()
+{
+    Calibration calibration = withMoments();
+    InputStats& experts = calibration.inputs["blk.0.ffn_down_exps.weight"];
     Matrix none = Matrix::Constant(256, 256, 5);
     none.diagonal().setOnes();
-    set("blk.0.attn_q.weight", {moments::of(512, 700, 1)});
-    set("blk.0.ffn_down_exps.weight", {moments::of(256, 300, 2), none});
+    experts.sumSquares.row(1).setConstant(experts.counts[1]);
+    experts.hessians[1] = std::make_shared<const Hessian>(moments::hessian(none));
     return calibration;
 }
 
@@ -38,6 +48,9 @@ private slots:
     void usesSecondMoments_data();
     void usesSecondMoments();
     void roundsToNearestWhereSecondMomentsAreOfNoUse();
+    void tellsWhatOutputsLose_data();
+    void tellsWhatOutputsLose();
+    void measuresOutputsOfSomeRows();
 };
 
 void TestMethods::usesSecondMoments_data()
@@ -51,7 +64,7 @@ void TestMethods::usesSecondMoments()
 {
     QFETCH(QString, method);
     const Model model = sample();
-    const Calibration calibration = withMoments();
+    const Calibration calibration = withUnsoundMoments();
     const BlockFormat& format = *findBlockFormat("Q4_0");
     Recipe recipe = all(format);
     recipe.rules[0].choice.quantizer = findQuantizer(method.toStdString());
@@ -91,7 +104,7 @@ void TestMethods::usesSecondMoments()
 void TestMethods::roundsToNearestWhereSecondMomentsAreOfNoUse()
 {
     const Model model = sample();
-    Calibration calibration = withMoments();
+    Calibration calibration = withUnsoundMoments();
     Recipe recipe = all(*findBlockFormat("Q4_0"));
     const Made nearest = made(model, recipe, &calibration);
     recipe.rules[0].choice.quantizer = findQuantizer("gptq");
@@ -108,6 +121,69 @@ void TestMethods::roundsToNearestWhereSecondMomentsAreOfNoUse()
         QVERIFY2(warning.startsWith("1 of 2") && warning.contains("blk.0.ffn_down_exps.weight"), qPrintable(warning));
         calibration.inputs["blk.0.ffn_down_exps.weight"].hessians[1] = nullptr; // it saw no input
     }
+}
+
+void TestMethods::tellsWhatOutputsLose_data()
+{
+    QTest::addColumn<QString>("method");
+    for (const char* method : {"nearest", "gptq", "descent"})
+        QTest::newRow(method) << method;
+}
+
+// rho = tr(E H E^T) / tr(W H W^T) over all matrices of a tensor, for H of the calibration and for one of other tokens.
+void TestMethods::tellsWhatOutputsLose()
+{
+    QFETCH(QString, method);
+    const Model model = sample();
+    const Calibration calibration = withMoments(), others = withMoments(5);
+    Recipe recipe = all(*findBlockFormat("Q4_0"));
+    recipe.rules[0].choice.quantizer = findQuantizer(method.toStdString());
+    const Made result = made(model, recipe, &calibration, {.workspace = {}, .done = {}, .heldOut = &others});
+    NoProgress progress;
+    const auto expected = [&](const Tensor& tensor, const Tensor& stored, const Calibration& inputs) {
+        const Matrix w = decoded(tensor), errors = w - decoded(stored);
+        const auto& hessians = inputs.find(tensor.name)->hessians;
+        const long rows = tensor.rows() / static_cast<long>(hessians.size());
+        double error = 0, power = 0;
+        for (long i = 0; i < static_cast<long>(hessians.size()); ++i) {
+            const Matrix h = hessians[static_cast<std::size_t>(i)]->matrix(progress);
+            error += moments::costs(errors.middleRows(i * rows, rows), h).sum();
+            power += moments::costs(w.middleRows(i * rows, rows), h).sum();
+        }
+        return error / power;
+    };
+    for (std::size_t i : {0U, 1U}) {
+        const Tensor &tensor = model.tensors[i], &stored = result.model.tensors[i];
+        const TensorResult& told = result.results[i];
+        const double seen = expected(tensor, stored, calibration), heldOut = expected(tensor, stored, others);
+        QVERIFY2(told.rho && std::abs(*told.rho / seen - 1) < 1e-3, qPrintable(QString::number(seen)));
+        QVERIFY2(told.heldOutRho && std::abs(*told.heldOutRho / heldOut - 1) < 1e-3,
+                 qPrintable(QString::number(heldOut)));
+        QVERIFY(std::abs(*told.rho / told.stored.rho() - 1) > 1e-2); // which takes the diagonal alone
+    }
+    // Where there is no H, by the diagonal; where nothing is known, not at all.
+    const Calibration sums = inputs();
+    const Made bySums
+        = made(model, all(*findBlockFormat("Q4_0")), &sums, {.workspace = {}, .done = {}, .heldOut = &sums});
+    QCOMPARE(*bySums.results[0].rho, bySums.results[0].stored.rho());
+    QVERIFY(std::abs(*bySums.results[0].heldOutRho / *bySums.results[0].rho - 1) < 1e-9);
+    const Made blind = made(model, all(*findBlockFormat("Q4_0")), nullptr);
+    QVERIFY(!blind.results[0].rho && !blind.results[0].heldOutRho);
+}
+
+// Of tall matrices, an evenly spread part is measured.
+void TestMethods::measuresOutputsOfSomeRows()
+{
+    const long rows = 2048, n = 512;
+    Model model;
+    modelmaker::add(model, "blk.0.attn_q.weight", {rows, n}, modelmaker::normalWeights(rows * n, 1), "F32");
+    const Calibration calibration = withMoments();
+    const Made result = made(model, all(*findBlockFormat("Q4_0")), &calibration);
+    NoProgress progress;
+    const Matrix w = decoded(model.tensors[0]),
+                 h = calibration.find("blk.0.attn_q.weight")->hessians[0]->matrix(progress);
+    const double all = moments::costs(w - decoded(result.model.tensors[0]), h).sum() / moments::costs(w, h).sum();
+    QVERIFY2(std::abs(*result.results[0].rho / all - 1) < 0.1, qPrintable(QString::number(all)));
 }
 
 QTEST_GUILESS_MAIN(TestMethods)

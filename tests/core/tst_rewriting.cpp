@@ -102,7 +102,12 @@ void TestRewriting::exportsWhatItQuantizes()
     ExportOptions options;
     options.overwrite = true;
     std::size_t done = 0;
-    options.done = [&](const TensorResult&) { ++done; };
+    options.heldOut = &calibration; // is rescaled as the calibration is
+    options.done = [&](const TensorResult& result) {
+        ++done;
+        if (result.rho && *result.rho > 0)
+            QVERIFY(std::abs(*result.heldOutRho / *result.rho - 1) < 1e-6);
+    };
     exportModel(model, plan, &calibration, at("out.gguf"), options, m_progress);
     QCOMPARE(done, model.tensors.size());
     const Model written = openModel(at("out.gguf"));
