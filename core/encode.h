@@ -6,21 +6,19 @@
 
 namespace quern {
 
-// Rounds to a block's grids, whose scales are 0 or at least the smallest half, and packs.
+// Rounds to a block's grids, whose scales are 0 or at least the smallest half.
 template <typename Block>
-void roundBlock(Block& block, const float* x)
+void roundBlock(const Block& block, const float* x, std::int8_t* codes)
 {
-    std::array<std::int8_t, Block::kValues> codes;
     for (int g = 0; g < Block::kValues / Block::kGroup; ++g) {
         const Grid grid = block.grid(g);
         const Floats codesPerUnit = grid.scale == 0.0f ? 0.0f : 1.0f / grid.scale;
         for (int i = g * Block::kGroup; i < (g + 1) * Block::kGroup; i += kLanes) {
             const Floats at = (Floats::load(x + i) - grid.offset) * codesPerUnit;
             storeBytes(Block::kCodes.iq4 ? Iq4::nearest(at) : nearestWithin(at, Block::kCodes.low, Block::kCodes.high),
-                       codes.data() + i);
+                       codes + i);
         }
     }
-    block.pack(codes.data());
 }
 
 // Encodes as many blocks at once as fill the lanes of a tile. Block::find(Tile&, Effort), static, gives the parameters
@@ -36,11 +34,16 @@ void encodeTiles(const BlockFormat&, std::span<const float> x, const Fit& fit, s
         const std::span<const float> piece = x.subspan(first, std::min(kPiece, x.size() - first));
         tile.load(piece, fit.importance.empty() ? fit.importance : fit.importance.subspan(first, piece.size()));
         const auto parameters = Block::find(tile, fit.effort);
-        for (std::size_t b = 0; b < piece.size() / Block::kValues; ++b, ++block) {
-            std::memset(block, 0, sizeof(Block));
-            block->setParameters(parameters[b]);
-            roundBlock(*block, piece.data() + b * Block::kValues);
+        const std::size_t blocks = piece.size() / Block::kValues;
+        std::array<std::int8_t, kPiece> codes;
+        for (std::size_t b = 0; b < blocks; ++b) {
+            std::memset(block + b, 0, sizeof(Block));
+            block[b].setParameters(parameters[b]);
+            roundBlock(block[b], piece.data() + b * Block::kValues, codes.data() + b * Block::kValues);
         }
+        // Not at once: codes that were just stored in pieces cannot be loaded as longer ones without a wait.
+        for (std::size_t b = 0; b < blocks; ++b, ++block)
+            block->pack(codes.data() + b * Block::kValues);
     }
 }
 

@@ -89,6 +89,24 @@ inline Floats nearestWithin(const Floats& t, float low, float high)
     return result;
 }
 
+// finiteHalf (core/stored.h) of every lane; no number is NaN.
+inline Floats finiteHalves(const Floats& x)
+{
+    constexpr std::int32_t kMagnitude = 0x7FFFFFFF, kLeastNormal = 0x38800000, kLargest = 0x477FE000;
+    Floats result;
+    for (std::size_t i = 0; i < kWides; ++i) {
+        const auto bits = (WideIntegers)x.part[i];
+        const WideIntegers magnitude = bits & kMagnitude;
+        // Ties to even at 13 bits less; subnormals are multiples of 2^-24, as floats in [0.5, 1) are.
+        const WideIntegers normal = (magnitude + 0xFFF + (magnitude >> 13 & 1)) & ~0x1FFF;
+        const auto subnormal = (WideIntegers)(((Wide)magnitude + 0.5f) - 0.5f);
+        WideIntegers rounded = magnitude < kLeastNormal ? subnormal : normal;
+        rounded = magnitude < kLargest ? rounded : WideIntegers {} + kLargest;
+        result.part[i] = (Wide)(rounded | (bits & ~kMagnitude));
+    }
+    return result;
+}
+
 // Of integers in [-128, 127].
 inline void storeBytes(const Floats& x, std::int8_t* out)
 {

@@ -18,7 +18,7 @@ struct Starts {
 constexpr std::array<Starts, 7> kStarts {{{3.98f, 0.95f, 3.5f},
                                           {4.69f, 0.95f, 2.4f},
                                           {5.36f, 0.95f, 1.5f},
-                                          {6.02f, 0.95f, 1.35f},
+                                          {6.02f, 0.95f, 1.28f},
                                           {6.66f, 0.9f, 1.25f},
                                           {7.28f, 0.9f, 1.15f},
                                           {7.88f, 0.97f, 1.1f}}};
@@ -75,7 +75,7 @@ int startsEachWay(const Tile& tile, const CodeSet& codes, Effort effort)
         return 10;
     if (tile.uniform)
         return CodeSet::kEven && codes.levels() <= 32 ? 3 : 5;
-    return !CodeSet::kEven ? 9 : codes.levels() == 32 ? 7 : 6;
+    return !CodeSet::kEven ? 9 : 6;
 }
 
 // From the farthest value, both ways round, which is near the best scale as long as all weigh alike; if they do not, a
@@ -96,7 +96,8 @@ BestCodes coarseScales(const Tile& tile, const CodeSet& codes, Effort effort)
     if (!alike) {
         const Floats spread = spreadOf(tile) * (starts.span / (codes.high - codes.low));
         best.offer(sumsOf(tile, codes, inverseOf(spread)));
-        best.offer(sumsOf(tile, codes, -inverseOf(spread)));
+        if constexpr (!CodeSet::kEven) // else the other way round differs in the outermost code alone
+            best.offer(sumsOf(tile, codes, -inverseOf(spread)));
         if (tile.whole)
             beyond = larger(beyond, 1.5f * straight * inverseOf(spread));
     }
@@ -246,12 +247,10 @@ namespace {
 
 ForEach<Grid> stored(const Tile& tile, const Floats& scales, const Floats& offsets)
 {
-    std::array<float, kLanes> scale, offset;
-    (scales * tile.unit).store(scale.data());
-    (offsets * tile.unit).store(offset.data());
+    const Floats scale = finiteHalves(scales * tile.unit), offset = finiteHalves(offsets * tile.unit);
     ForEach<Grid> grids;
     for (std::size_t g = 0; g < kLanes; ++g)
-        grids[g] = {finiteHalf(scale[g]), finiteHalf(offset[g])};
+        grids[g] = {scale[g], offset[g]};
     return grids;
 }
 

@@ -57,16 +57,18 @@ Tile::Tile(int group, int together)
 void Tile::fill(std::span<const float> from, Floats* to, Extremes& of) const
 {
     const auto group = static_cast<std::size_t>(m_group), groups = from.size() / group;
+    Extremes ends; // in registers, which `of` would not be
     for (std::size_t i = 0; i < group; i += kLanes) {
         Square rows;
         for (std::size_t g = 0; g < kLanes; ++g)
             rows[g] = g < groups ? Floats::load(from.data() + g * group + i) : Floats(0.0f);
         rows = transposed(rows);
         for (std::size_t k = 0; k < kLanes; ++k) {
-            of.add(rows[k]);
+            ends.add(rows[k]);
             to[i + k] = rows[k];
         }
     }
+    of = ends;
 }
 
 void Tile::load(std::span<const float> values, std::span<const float> importance)
@@ -121,15 +123,16 @@ void Tile::scale(const Extremes& ofValues, const Extremes& ofWeights)
     unit = powerOfTwo(whole ? largest : largestOfBlock(largest, m_together), kSmallest);
     const Floats perUnit = Floats(1.0f) / unit;
     ends = {ofValues.low * perUnit, ofValues.high * perUnit};
-    sumW = mean = 0.0f;
+    mean = 0.0f;
     x = values;
     w = values + n;
     wx = uniform ? values : values + 2 * n;
     weightUnit = 1.0f;
+    Floats allW = 0.0f;
     if (uniform) {
         for (std::size_t i = 0; i < n; ++i)
             values[i] = values[i] * perUnit;
-        sumW = static_cast<float>(n);
+        allW = static_cast<float>(n);
     } else {
         const Floats weight = powerOfTwo(heaviest, 0x1p-126f), perWeight = Floats(1.0f) / weight;
         const Floats ofBlock = whole ? heaviest : largestOfBlock(heaviest, m_together);
@@ -140,10 +143,10 @@ void Tile::scale(const Extremes& ofValues, const Extremes& ofWeights)
             values[i] = values[i] * perUnit;
             values[n + i] = values[n + i] * perWeight + plus;
             values[2 * n + i] = values[i] * values[n + i];
-            sumW += values[n + i];
+            allW += values[n + i];
         }
     }
-    sumW = groupSum(*this, sumW);
+    sumW = groupSum(*this, allW);
 }
 
 void Tile::centre()
@@ -154,15 +157,15 @@ void Tile::centre()
     for (std::size_t i = 0; i < n; ++i)
         sumWx += wx[i];
     mean = groupSum(*this, sumWx) / sumW;
-    ends = {};
+    Extremes found;
+    const Floats centre = mean;
     for (std::size_t i = 0; i < n; ++i) {
-        values[i] = values[i] - mean;
-        ends.add(values[i]);
+        values[i] = values[i] - centre;
+        found.add(values[i]);
         if (!uniform)
             values[2 * n + i] = values[n + i] * values[i];
     }
-    if (whole)
-        ends = folded(ends);
+    ends = whole ? folded(found) : found;
 }
 
 } // namespace quern

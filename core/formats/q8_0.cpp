@@ -41,7 +41,7 @@ void encodeAtOnce(std::span<const float> x, std::byte* bytes)
     }
 }
 
-// A search lowers the error by a quarter, with importance by half, and takes three times as long or more.
+// A search lowers the error by an eighth, with importance by a quarter, and takes twice as long or more.
 void encode(const BlockFormat& format, std::span<const float> x, const Fit& fit, std::byte* bytes)
 {
     if (fit.effort == Effort::Fast)

@@ -4,6 +4,7 @@
 
 #include <QTest>
 
+#include <bit>
 #include <cmath>
 #include <random>
 
@@ -25,6 +26,7 @@ private slots:
     void sharesScalesAmongGroups();
     void survivesWeightsOfZero();
     void centresValuesFarFromZero();
+    void lanesRoundToHalves();
 };
 
 namespace {
@@ -306,6 +308,25 @@ void TestSearch::centresValuesFarFromZero()
     const Grid grid = findGrids(loaded(tile, x, {}), {0, 255}, Effort::Best)[0];
     QVERIFY(errorOf(x, ones, grid, 0, 255)
             < 1.05 * errorOf(x, ones, {finiteHalf((high - low) / 255), finiteHalf(low)}, 0, 255));
+}
+
+// As single numbers do: at every half, in the middle to the next one, and next to both.
+void TestSearch::lanesRoundToHalves()
+{
+    std::vector<float> numbers {HUGE_VALF, 1e30f, 65520.0f, 1e-30f, 0.0f, -0.0f};
+    for (std::uint16_t half = 0; half < 0x7C00; ++half) {
+        const float at = halfToFloat(half), middle = 0.5f * (at + finiteHalf(halfToFloat(half + 1)));
+        for (const float x : {at, middle})
+            numbers.insert(numbers.end(), {x, std::nextafter(x, 0.0f), std::nextafter(x, HUGE_VALF)});
+    }
+    numbers.resize((numbers.size() + kLanes - 1) / kLanes * kLanes);
+    for (std::size_t i = 0; i < numbers.size(); i += kLanes) {
+        const Floats x = Floats::load(numbers.data() + i), rounded = finiteHalves(x), negative = finiteHalves(-x);
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+            QCOMPARE(std::bit_cast<std::uint32_t>(rounded[lane]), std::bit_cast<std::uint32_t>(finiteHalf(x[lane])));
+            QCOMPARE(negative[lane], -rounded[lane]);
+        }
+    }
 }
 
 QTEST_GUILESS_MAIN(TestSearch)
