@@ -63,7 +63,8 @@ void greedy(Arguments args)
 
 void quantize(Arguments args)
 {
-    judge::quantize(args[0], args[1], number(args[2]), args.size() > 3 ? number(args[3]) : 0);
+    judge::quantize(args[0], args[1], number(args[2]), args.size() > 3 ? number(args[3]) : 0,
+                    args.size() > 4 ? judge::importanceIn(args[4]) : judge::Importance());
 }
 
 // Loads with all weights checked, and runs up to 16 tokens from all over the vocabulary.
@@ -103,7 +104,8 @@ struct Command {
 constexpr std::array<Command, 5> kCommands = {{
     {"perplexity", "FILE.gguf TEXTFILE CONTEXT CHUNKS  (CHUNKS 0: all)", 4, 4, 1800, perplexity},
     {"greedy", "FILE.gguf PROMPT TOKENS", 3, 3, 600, greedy},
-    {"quantize", "IN.gguf OUT.gguf FTYPE [THREADS]  (FTYPE by number, as llama_ftype)", 3, 4, 1800, quantize},
+    {"quantize", "IN.gguf OUT.gguf FTYPE [THREADS [IMATRIX.gguf]]  (FTYPE by number, as llama_ftype)", 3, 5, 1800,
+     quantize},
     {"load", "FILE.gguf", 1, 1, 120, load},
     {"tokens", "FILE.gguf TEXT  (TEXT -: the standard input)", 2, 2, 120, tokens},
 }};
