@@ -70,12 +70,13 @@ public:
         sums(costs.data() + kHalf, second);
         Entry entries;
         for (std::size_t part = 0; part < kWides; ++part) {
-            std::array<WideIntegers, kSide> keys;
+            std::array<Wide, kSide> keys;
             for (std::size_t i = 0; i < kSide; ++i)
-                keys[i] = keyOf(first[i], part, i);
+                keys[i] = (Wide)keyOf(first[i], part, i);
             Pairs pairs;
             for (std::size_t j = 0; j < kSide; ++j) {
-                WideIntegers least = WideIntegers {} + kNever;
+                Wide least;
+                fill(least, HUGE_VALF);
                 for (std::size_t i = j == 0 ? 0 : m_ends[j - 1]; i < m_ends[j]; ++i)
                     least = keys[m_firsts[i]] < least ? keys[m_firsts[i]] : least;
                 pairs.add(least, second[j].part[part], kSide * j);
@@ -225,8 +226,8 @@ private:
     }
     // Of the keys that the mask does not rule out. `inverted` are kNever - key, so that a set sign rules one out.
     template <std::size_t... I>
-    static WideIntegers leastOf(const std::array<WideIntegers, kCorners>& inverted, const WideIntegers& ruledOut,
-                                std::index_sequence<I...>)
+    static Wide leastOf(const std::array<WideIntegers, kCorners>& inverted, const WideIntegers& ruledOut,
+                        std::index_sequence<I...>)
     {
         constexpr std::int32_t kSign = std::numeric_limits<std::int32_t>::min();
         WideIntegers most {};
@@ -235,18 +236,18 @@ private:
             most = key > most ? key : most;
         };
         (raise(I), ...);
-        return kNever - most;
+        return (Wide)(kNever - most);
     }
     // The best pair of halves so far.
     class Pairs {
     public:
         Pairs() { fill(m_least, HUGE_VALF); }
-        void add(const WideIntegers& leastFirst, const Wide& second, std::size_t itsPoint)
+        void add(const Wide& leastFirst, const Wide& second, std::size_t itsPoint)
         {
-            const Wide sum = (Wide)leastFirst + second;
+            const Wide sum = leastFirst + second;
             const WideIntegers better = sum < m_least;
             m_least = better ? sum : m_least;
-            m_first = better ? leastFirst : m_first;
+            m_first = better ? (WideIntegers)leastFirst : m_first;
             m_second = better ? WideIntegers {} + static_cast<std::int32_t>(itsPoint) : m_second;
         }
         WideIntegers points() const { return m_second + (m_first & (kKeys - 1)); }
