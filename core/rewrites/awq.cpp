@@ -26,7 +26,13 @@ constexpr Param kWeights {
     .name = "duo", .label = QUERN_TEXT("core", "Divide by weights (0, 1)"), .minimum = 0, .maximum = 1, .preset = 1};
 constexpr Param kRows {
     .name = "rows", .label = QUERN_TEXT("core", "Rows tried"), .minimum = 16, .maximum = 65536, .preset = 256};
-constexpr std::array kParams {kRatios, kWeights, kRows};
+// Less than this is not worth it: calibrated on one text and run on another, it may as well be a loss.
+constexpr Param kGain {.name = "gain",
+                       .label = QUERN_TEXT("core", "Least gain, share of the loss"),
+                       .minimum = 0,
+                       .maximum = 1,
+                       .preset = 0.02};
+constexpr std::array kParams {kRatios, kWeights, kRows, kGain};
 constexpr long kRowsAtOnce = 128; // by one thread
 constexpr double kDamping = 0.01; // as GPTQ's by default
 
@@ -250,8 +256,9 @@ FoldReport search(const Fold& fold, long matrix, const RewriteInput& in, const I
         scales.row(1 + i) = scalesOf(magnitudes, shares, ratio(i));
     const std::vector<double> found = losses(samples, scales, progress);
     report.before = report.after = found.front();
+    const double wanted = (1 - setting(in.settings, kGain)) * report.before;
     for (long i = 0; i < ratios; ++i)
-        if (const double after = found[static_cast<std::size_t>(1 + i)]; after < report.after) {
+        if (const double after = found[static_cast<std::size_t>(1 + i)]; after < report.after && after <= wanted) {
             report.after = after;
             report.scaled = true;
             report.ratio = double {ratio(i)};

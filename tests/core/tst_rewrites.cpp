@@ -76,7 +76,7 @@ void TestRewrites::keepTheFunction()
     QFETCH(QString, row);
     const Model model = modelOf(row);
     const auto made = rewritten(qPrintable(rewrite), model, calibrated(model), targetsOf(model, "INT3_G16_MIN"),
-                                rewrite == "awq" ? Settings {{"ratios", 2}, {"rows", 16}} : Settings {});
+                                rewrite == "awq" ? Settings {{"ratios", 2}, {"rows", 16}, {"gain", 0}} : Settings {});
     QVERIFY(!made.factors.empty());
     const Model changed = rescaled(model, made.factors, {}, m_progress);
     QVERIFY(rewriterun::difference(rewriterun::logitsOf(changed), rewriterun::logitsOf(model)) < 1e-5);
@@ -85,20 +85,26 @@ void TestRewrites::keepTheFunction()
 void TestRewrites::awqLowersTheLoss_data()
 {
     QTest::addColumn<double>("duo");
-    QTest::addRow("by inputs") << 0.0;
-    QTest::addRow("by inputs and weights") << 1.0;
+    QTest::addColumn<double>("gain");
+    QTest::addRow("by inputs") << 0.0 << 0.0;
+    QTest::addRow("by inputs and weights") << 1.0 << 0.0;
+    QTest::addRow("by no less than a gain") << 1.0 << 0.03;
 }
 
 // Inputs of a norm with a few large weights differ much between channels, which is what it is for.
 void TestRewrites::awqLowersTheLoss()
 {
     QFETCH(double, duo);
+    QFETCH(double, gain);
     const Model model = rewriterun::withOutliers(modelOf("llama"));
     const auto made = rewritten("awq", model, calibrated(model), targetsOf(model, "INT3_G16_MIN"),
-                                {{"duo", duo}, {"rows", 16}, {"ratios", 10}});
+                                {{"duo", duo}, {"rows", 16}, {"ratios", 10}, {"gain", gain}});
     double before = 0, after = 0;
     for (const FoldReport& report : made.reports) {
-        QVERIFY2(report.after <= report.before && report.before > 0, report.producer.c_str());
+        QVERIFY2(report.before > 0, report.producer.c_str());
+        QVERIFY2(report.scaled ? report.after <= (1 - gain) * report.before : report.after == report.before,
+                 report.producer.c_str());
+        QVERIFY(!report.scaled || report.after < report.before);
         before += report.before;
         after += report.after;
     }
@@ -111,7 +117,7 @@ void TestRewrites::awqMeasuresWhatOutputsLose()
     const Model model = modelOf("llama");
     const Calibration calibration = calibrated(model);
     const Targets targets = targetsOf(model, "INT3_G16_MIN");
-    const auto made = rewritten("awq", model, calibration, targets, {{"rows", 65536}, {"ratios", 3}});
+    const auto made = rewritten("awq", model, calibration, targets, {{"rows", 65536}, {"ratios", 3}, {"gain", 0}});
     const Model changed = rescaled(model, made.factors, {}, m_progress);
     const Calibration seen = rescaled(calibration, made.factors);
     const auto loss = [&](const Model& of, const Calibration& by, const char* name) {

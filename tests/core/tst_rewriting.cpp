@@ -40,7 +40,7 @@ namespace {
 
 RewriteChoice fewRatios(int ratios = 4)
 {
-    return {findRewrite("awq"), {{"ratios", ratios}, {"rows", 16}}};
+    return {findRewrite("awq"), {{"ratios", ratios}, {"rows", 16}, {"gain", 0}}};
 }
 
 Recipe recipe(std::vector<RewriteChoice> rewrites, const char* format, const char* pattern = "blk.*")
