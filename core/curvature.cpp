@@ -36,6 +36,7 @@ std::shared_ptr<const Feedback> feedbackOf(const Matrix& h, std::span<const floa
         return nullptr;
     ordered.resize(0, 0);
     result.unit = WalkMatrix(found->unit, progress);
+    result.pivot = found->pivot;
     result.damping = found->damping;
     return std::make_shared<const Feedback>(std::move(result));
 }

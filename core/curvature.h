@@ -39,9 +39,10 @@ struct WalkMatrix {
 // What GPTQ needs: the factor of H whose columns and rows are in the order of visits.
 struct Feedback {
     Ordering ordering = Ordering::Natural;
-    std::vector<long> order; // the column that comes s-th
-    WalkMatrix unit;         // Ū
-    double damping = 0;      // what it took; see Factor
+    std::vector<long> order;  // the column that comes s-th
+    WalkMatrix unit;          // Ū
+    std::vector<float> pivot; // D
+    double damping = 0;       // what it took; see Factor
 };
 
 struct Curvature {

@@ -1,5 +1,6 @@
 #include "core/feedback.h"
 
+#include "core/metric.h"
 #include "core/rows.h"
 
 #include <algorithm>
@@ -10,7 +11,6 @@ namespace quern {
 namespace {
 
 constexpr long kWalk = WalkMatrix::kWalk;
-constexpr std::size_t kLargestCode = 8; // weights that share one
 
 // to += factor * from
 void add(float factor, const float* from, float* to, long n)
@@ -35,6 +35,8 @@ public:
         for (long row = 0; row < weights.rows(); ++row)
             for (long s = 0; s < weights.cols(); ++s)
                 m_weights(row, s) = weights(row, column(s));
+        if (m_format.group > 1)
+            makeMetrics();
         if (fitsBefore())
             fitRows(weights);
     }
@@ -99,12 +101,15 @@ private:
         const StoredRow to = rowAt(row);
         float* targets = m_targets.row(row).data();
         const long end = m_targets.cols(), group = m_format.group;
-        std::array<float, kLargestCode> x;
+        Metric::Values x;
         for (long last = s + n; s < last; s += group) {
             const long visit = m_first + s;
             const float* weights = m_weights.row(row).data() + visit;
             wanted(row, s, group, x.data());
-            to.place(column(visit), {x.data(), static_cast<std::size_t>(group)});
+            if (group == 1)
+                to.place(column(visit), {x.data(), 1});
+            else
+                Metric(m_metrics.row(visit).data(), group, group).place(to, column(visit), x);
             for (long i = 0; i < group; ++i) {
                 const float error = weights[i] - x[static_cast<std::size_t>(i)];
                 m_errors(row, visit + i) = error;
@@ -128,12 +133,37 @@ private:
             x[i] += weights[i];
     }
 
+    // What errors of the weights of a code cost, the best of all columns after them being made of them: (rows of Ū) D
+    // (rows of Ū)ᵀ within the code.
+    void makeMetrics()
+    {
+        const long group = m_format.group;
+        m_metrics.resize(m_weights.cols(), group);
+        for (long first = 0; first < m_weights.cols(); first += group)
+            for (long i = 0; i < group; ++i)
+                for (long j = 0; j <= i; ++j) {
+                    double sum = 0;
+                    for (long k = i; k < group; ++k)
+                        sum += double {unit(first + i, first + k)} * double {unit(first + j, first + k)}
+                            * double {pivot(first + k)};
+                    m_metrics(first + i, j) = m_metrics(first + j, i) = static_cast<float>(sum);
+                }
+    }
+    float unit(long row, long visit) const { return m_feedback.unit.near(row, visit % kWalk); }
+    // 0 where the input was always 0.
+    float pivot(long visit) const
+    {
+        const bool seen = m_curvature.diagonal[static_cast<std::size_t>(column(visit))] > 0;
+        return seen ? m_feedback.pivot[static_cast<std::size_t>(visit)] : 0;
+    }
+
     const Curvature& m_curvature;
     const Feedback& m_feedback;
     const BlockFormat& m_format;
     Fit m_fit;
     std::span<std::byte> m_blocks;
     Matrix m_weights, m_errors; // in the order of visits; errors as far as the walk has come
+    Matrix m_metrics;           // n x weights of a code: a square for each code; empty if a code has one weight
     long m_first = 0;
     Matrix m_targets; // of the columns that are walked now, from m_first on
     std::vector<float> m_values, m_importance;
@@ -144,7 +174,7 @@ private:
 
 bool canSolve(const BlockFormat& format)
 {
-    return format.encode && format.place && format.group == 1 && !format.floating();
+    return format.encode && format.place && !format.floating();
 }
 
 void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const BlockFormat& format, const Fit& fit,
@@ -152,7 +182,7 @@ void encodeWithFeedback(const Matrix& weights, const Curvature& curvature, const
 {
     assert(curvature.feedback && format.place && format.fits(weights.cols()));
     assert(format.values == 0 || kWalk % format.values == 0);
-    assert(static_cast<std::size_t>(format.group) <= kLargestCode && kWalk % format.group == 0);
+    assert(static_cast<std::size_t>(format.group) <= Metric::kLargest && kWalk % format.group == 0);
     Walk(weights, curvature, format, fit, blocks).run();
 }
 

@@ -77,23 +77,22 @@ int minusSigns(const Block& block, int v, unsigned its)
     return Block::kSigns == Signs::Even ? std::popcount(its) : 0;
 }
 
-// All weights alike. Every way to store the signs is tried, each in a lane: which one is turned, where one is; which
-// delta, where the vector has one of its own.
+// importance: of each weight, at most 1. Every way to store the signs is tried, each in a lane: which one is turned,
+// where one is; which delta, where the vector has one of its own.
 template <typename Block>
-void placeVector(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
+void placeVector(Block& block, int first, std::span<float> x, std::span<const float> importance)
 {
     using Book = std::remove_cvref_t<decltype(Block::codebook())>;
     constexpr std::size_t kLength = Book::kLength;
     constexpr bool kCoded = Block::kSigns == Signs::Coded;
-    auto& block = *reinterpret_cast<Block*>(bytes);
     const int v = first / static_cast<int>(kLength);
     const float scale = block.scale(v);
     unsigned signs = 0;
     Targets<kLength> targets;
     for (std::size_t k = 0; k < kLength; ++k) {
         const float value = scale < 0.0f ? -x[k] : x[k];
-        targets.w[k] = 1.0f;
-        targets.y[k] = kCoded ? value : std::abs(value);
+        targets.w[k] = importance[k];
+        targets.y[k] = importance[k] * (kCoded ? value : std::abs(value));
         signs |= (value < 0.0f ? 1U : 0U) << k;
     }
     const bool turn = minusSigns(block, v, signs) % 2 != 0;
@@ -122,6 +121,24 @@ void placeVector(const BlockFormat&, std::byte* bytes, int first, std::span<floa
 }
 
 template <typename Block>
+void placeAlike(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
+{
+    std::array<float, std::remove_cvref_t<decltype(Block::codebook())>::kLength> alike;
+    alike.fill(1.0f);
+    placeVector(*reinterpret_cast<Block*>(bytes), first, x, alike);
+}
+
+template <typename Block>
+void placeWeighted(const BlockFormat&, std::byte* bytes, int first, std::span<float> x,
+                   std::span<const float> importance)
+{
+    std::array<float, std::remove_cvref_t<decltype(Block::codebook())>::kLength> shares;
+    const float largest = std::ranges::max(importance);
+    std::ranges::transform(importance, shares.begin(), [&](float weight) { return weight / largest; });
+    placeVector(*reinterpret_cast<Block*>(bytes), first, x, shares);
+}
+
+template <typename Block>
 constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, bool needsImportance = true)
 {
     return {.name = name,
@@ -133,7 +150,8 @@ constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, boo
             .needsImportance = needsImportance,
             .encode = encodeLattice<Block>,
             .decode = decodeLattice<Block>,
-            .place = placeVector<Block>};
+            .place = placeAlike<Block>,
+            .placeWeighted = placeWeighted<Block>};
 }
 
 } // namespace quern

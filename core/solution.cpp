@@ -2,6 +2,7 @@
 
 #include "core/lanes.h"
 #include "core/levels.h"
+#include "core/metric.h"
 #include "core/rows.h"
 
 #include <algorithm>
@@ -65,11 +66,13 @@ void Solution::takeBetter(const Solution& other)
 
 void Solution::descend(int passes)
 {
-    assert(m_format.group == 1 && m_format.place);
+    assert(m_format.place);
     m_inverse.clear();
     for (const float curve : m_curvature.diagonal)
         m_inverse.push_back(curve > 0 ? 1 / curve : 0.0F);
-    measureReach();
+    const bool single = m_format.group == 1;
+    if (single)
+        measureReach();
     const long cols = m_weights.cols();
     bool moved = true;
     for (int pass = 0; pass < passes && moved; ++pass) {
@@ -78,7 +81,8 @@ void Solution::descend(int passes)
             std::vector<std::vector<Term>> moves(static_cast<std::size_t>(m_weights.rows()));
             for (long row = 0; row < m_weights.rows(); ++row) {
                 std::vector<Term>& ofRow = moves[static_cast<std::size_t>(row)];
-                descendBlock(row, first, std::min(kWalk, cols - first), ofRow);
+                const long n = std::min(kWalk, cols - first);
+                single ? descendBlock(row, first, n, ofRow) : descendCodes(row, first, n, ofRow);
                 moved |= !ofRow.empty();
             }
             spread(first, moves);
@@ -119,9 +123,42 @@ void Solution::descendBlock(long row, long first, long n, std::vector<Term>& mov
             if (!(std::abs(slopes[s] * inverse[s]) > reach) || !move(row, first + s, moved))
                 continue;
             moves.push_back(moved);
-            const float* near = m_curvature.moments->near.row(first + s).data();
-            for (long i = 0; i < n; ++i)
-                slopes[i] += moved.factor * near[i];
+            changeSlopes(slopes, n, moved);
+        }
+    }
+}
+
+// slopes: of the n columns of the block that has moved.
+void Solution::changeSlopes(float* slopes, long n, const Term& moved) const
+{
+    const float* near = m_curvature.moments->near.row(moved.column).data();
+    for (long i = 0; i < n; ++i)
+        slopes[i] += moved.factor * near[i];
+}
+
+// The same where weights share codes.
+void Solution::descendCodes(long row, long first, long n, std::vector<Term>& moves)
+{
+    const StoredRow to = storedRow(m_format, m_blocks, row, m_weights.cols());
+    float* slopes = m_slopes.row(row).data() + first;
+    for (long s = 0; s < n; s += m_format.group) {
+        Metric::Values now {}, slope {};
+        for (long i = 0; i < m_format.group; ++i) {
+            const auto at = static_cast<std::size_t>(i);
+            now[at] = m_weights(row, first + s + i) - m_errors(row, first + s + i);
+            slope[at] = slopes[s + i];
+        }
+        const Metric metric(m_curvature.moments->near.row(first + s).data() + s, kWalk, m_format.group);
+        Metric::Values next = now;
+        if (!metric.improve(to, first + s, next, slope))
+            continue;
+        for (long i = 0; i < m_format.group; ++i) {
+            const auto at = static_cast<std::size_t>(i);
+            if (next[at] == now[at])
+                continue;
+            m_errors(row, first + s + i) = m_weights(row, first + s + i) - next[at];
+            moves.push_back({first + s + i, now[at] - next[at]});
+            changeSlopes(slopes, n, moves.back());
         }
     }
 }

@@ -20,7 +20,8 @@ public:
 
     // Coordinate descent (QuantEase, Behdin et al. 2023; CDQuant, Nair and Suggala 2024): goes through the columns and
     // moves each weight to the point of its block's grid that is best for what the others are now; at most `passes`
-    // times. Parameters stay. No row's cost rises, but for what rounding of sums does. For formats of group 1.
+    // times. Parameters stay. No row's cost rises, but for what rounding of sums does. Weights that share a code move
+    // together, to one of the points that are best for upper bounds of their cost (core/metric.h).
     void descend(int passes);
 
 private:
@@ -28,6 +29,8 @@ private:
     // moves: what errors have changed by.
     void descendBlock(long row, long first, long n, std::vector<Term>& moves);
     bool move(long row, long column, Term& moved);
+    void descendCodes(long row, long first, long n, std::vector<Term>& moves);
+    void changeSlopes(float* slopes, long n, const Term& moved) const;
     void spread(long first, const std::vector<std::vector<Term>>& moves);
 
     const Matrix& m_weights;

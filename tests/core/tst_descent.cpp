@@ -50,8 +50,8 @@ void TestDescent::descendsToALocalMinimum()
 
 void TestDescent::neverCostsMoreThanItsStart_data()
 {
-    addFormats({"Q4_0", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "TQ1_0", "INT2_G16_MIN",
-                "INT4_G128_ZP", "INT3_ROW_SYM", "INT4_TENSOR_SYM"});
+    addFormats({"Q4_0", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "NVFP4", "TQ1_0", "IQ1_S",
+                "IQ2_XXS", "IQ3_XXS", "IQ3_S", "INT2_G16_MIN", "INT4_G128_ZP", "INT3_ROW_SYM", "INT4_TENSOR_SYM"});
 }
 
 void TestDescent::neverCostsMoreThanItsStart()
@@ -104,14 +104,14 @@ void TestDescent::searchesNoLongerThanAsked()
 
 void TestDescent::tellsCosts_data()
 {
-    addFormats({"Q4_0", "INT3_ROW_SYM", "INT2_G16_MIN"});
+    addFormats({"Q4_0", "INT3_ROW_SYM", "INT2_G16_MIN", "IQ2_XS", "IQ3_S"});
 }
 
 // Before and after passes, which keep count of what they change; the last columns fill no whole panel.
 void TestDescent::tellsCosts()
 {
     QFETCH(const BlockFormat*, format);
-    const long n = 608;
+    const long n = format->fits(608) ? 608 : 768;
     const Matrix weights = moments::normal(kRows, n, 25) * 0.02F, h = moments::of(n, n, 26);
     const Curvature c = curvature(h, *format);
     Solution solution(weights, c, *format, nearest(weights, h, *format));

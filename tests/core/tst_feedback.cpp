@@ -1,4 +1,5 @@
 // What GPTQ promises, on every kind of format.
+#include "core/metric.h"
 #include "tests/core/solverrun.h"
 
 #include <Eigen/Cholesky>
@@ -90,10 +91,17 @@ private:
     double errorOn(Bytes block, std::span<const float> x, std::span<const float> importance) const
     {
         double error = 0;
-        for (std::size_t i = 0; i < x.size(); ++i) {
-            float value = x[i];
-            m_format.place(m_format, block.data(), static_cast<int>(i), {&value, 1});
-            error += double {importance[i]} * (double {x[i]} - value) * (double {x[i]} - value);
+        const auto group = static_cast<std::size_t>(m_format.group);
+        for (std::size_t first = 0; first < x.size(); first += group) {
+            std::vector<float> values(x.begin() + static_cast<std::ptrdiff_t>(first),
+                                      x.begin() + static_cast<std::ptrdiff_t>(first + group));
+            if (group == 1)
+                m_format.place(m_format, block.data(), static_cast<int>(first), values);
+            else
+                m_format.placeWeighted(m_format, block.data(), static_cast<int>(first), values,
+                                       importance.subspan(first, group));
+            for (std::size_t i = first; i < first + group; ++i)
+                error += double {importance[i]} * std::pow(double {x[i]} - values[i - first], 2);
         }
         return error;
     }
@@ -108,7 +116,10 @@ private:
         std::vector<float> x;
         for (long i = 0; i < g; ++i)
             x.push_back(static_cast<float>(m_weights(row, first + i)));
-        m_format.place(m_format, at(row, first), static_cast<int>(first % m_block), x);
+        if (g == 1)
+            m_format.place(m_format, at(row, first), static_cast<int>(first % m_block), x);
+        else
+            placeCode(row, s, x);
         Eigen::RowVectorXd error(g);
         for (long i = 0; i < g; ++i)
             error(i) = m_weights(row, first + i) - double {x[static_cast<std::size_t>(i)]};
@@ -116,6 +127,18 @@ private:
             = error * m_upper.block(s, s, g, g).inverse() * m_upper.block(s, s + g, g, rest);
         for (long i = 0; i < rest; ++i)
             m_weights(row, column(s + g + i)) -= change(i);
+    }
+
+    // By what its errors cost, given that the columns after it make up for them: U_kk^-1 U_kk^-T.
+    void placeCode(long row, long s, std::vector<float>& x)
+    {
+        const long g = m_format.group;
+        const Eigen::MatrixXd inverse = m_upper.block(s, s, g, g).inverse();
+        const Matrix metric = (inverse * inverse.transpose()).cast<float>();
+        Metric::Values values {};
+        std::ranges::copy(x, values.begin());
+        Metric(metric.data(), g, g).place(storedRow(m_format, m_blocks, row, m_weights.cols()), column(s), values);
+        std::copy_n(values.begin(), g, x.begin());
     }
 
     const BlockFormat& m_format;
@@ -170,8 +193,8 @@ void TestFeedback::isGptq_data()
     QTest::addColumn<Ordering>("ordering");
     const std::pair<const char*, Ordering> orderings[] {
         {"natural", Ordering::Natural}, {"largest", Ordering::Largest}, {"columns", Ordering::Columns}};
-    for (const char* name :
-         {"Q4_0", "Q5_1", "Q4_K", "Q3_K", "Q6_K", "IQ4_XS", "INT4_G128_ZP", "INT3_ROW_SYM", "INT8_TENSOR_MIN"})
+    for (const char* name : {"Q4_0", "Q5_1", "Q4_K", "Q3_K", "Q6_K", "IQ4_XS", "INT4_G128_ZP", "INT3_ROW_SYM",
+                             "INT8_TENSOR_MIN", "IQ2_XS", "IQ3_XXS"})
         for (const auto& [order, ordering] : orderings)
             QTest::addRow("%s %s", name, order) << findBlockFormat(name) << ordering;
 }
@@ -282,7 +305,7 @@ void TestFeedback::treatsRowsByThemselves()
     const auto solved = [&](const Matrix& rows) {
         Bytes blocks = room(rows, *format);
         encodeWithFeedback(rows, c, *format, rangeOf(weights), blocks);
-        return format->group == 1 ? descended(std::move(blocks), rows, c, *format, 2) : blocks;
+        return descended(std::move(blocks), rows, c, *format, 2);
     };
     const Bytes all = solved(weights);
     Bytes parts;
@@ -369,7 +392,7 @@ void TestFeedback::staysBelowBabaisBound()
 
 void TestFeedback::savesWhatIsKnownOfKQuants_data()
 {
-    addFormats({"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "IQ4_XS"});
+    addFormats({"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "IQ4_XS", "IQ2_XXS", "IQ3_S", "MXFP4", "NVFP4"});
 }
 
 // GPTQ on the grids of k-quants costs at most 0.6 of rounding by importance, and coordinate descent takes a tenth off

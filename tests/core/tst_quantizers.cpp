@@ -33,16 +33,22 @@ namespace {
 
 constexpr long kRows = 7, kCols = 512;
 
-// Every quantizer on every format that it supports; of the large family of our own, those that take long on some.
+// Every quantizer on every format that it supports; of the large family of our own and of codebooks, those that take
+// long on some.
 void addPairs()
 {
     QTest::addColumn<const Quantizer*>("quantizer");
     QTest::addColumn<const BlockFormat*>("format");
-    for (const Quantizer* quantizer : quantizers())
-        for (int own = 0; const BlockFormat* format : blockFormats())
-            if (quantizer->supports(*format) && (format->inGguf() || !quantizer->curvature || own++ % 8 == 0))
+    for (const Quantizer* quantizer : quantizers()) {
+        int own = 0, books = 0;
+        const auto some = [&](const BlockFormat& format) {
+            return format.group > 1 ? books++ % 3 == 0 : format.inGguf() || own++ % 8 == 0;
+        };
+        for (const BlockFormat* format : blockFormats())
+            if (quantizer->supports(*format) && (!quantizer->curvature || some(*format)))
                 QTest::addRow("%s %s", std::string(quantizer->name).c_str(), std::string(format->name).c_str())
                     << quantizer << format;
+    }
 }
 
 Matrix weights()
@@ -75,10 +81,10 @@ const Matrix& secondMoments()
 
 const Curvature* curvatureFor(const Quantizer& quantizer, const BlockFormat& format)
 {
-    static std::map<std::pair<std::string_view, int>, Curvature> known;
+    static std::map<std::tuple<std::string_view, int, int>, Curvature> known; // of an order of columns
     if (!quantizer.curvature)
         return nullptr;
-    const std::pair key(quantizer.name, format.values);
+    const std::tuple key(quantizer.name, format.values, format.group);
     if (!known.contains(key)) {
         NoProgress progress;
         known.emplace(key, curvatureOf(moments::hessian(secondMoments()), format, quantizer.curvature({}), progress));
