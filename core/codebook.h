@@ -2,6 +2,7 @@
 
 #include "core/lanes.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>

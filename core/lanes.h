@@ -2,6 +2,7 @@
 
 #include "core/wide.h"
 
+#include <array>
 #include <utility>
 
 // 16 numbers side by side, as many vectors of the machine's as it takes. Each lane computes for itself, so results do
