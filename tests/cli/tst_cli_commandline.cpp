@@ -110,6 +110,10 @@ void TestCliCommandLine::givesTheSameFile_data()
     row("rules", recipe(nullptr, rules), plain);
     row("affine", recipe(nullptr, {{"*", to("INT4_G128_SYM")}}), plain);
     row("affine and rules", recipe(nullptr, {{"*", to("INT4_ROW_SYM")}, {"output.weight", to("F16")}}), plain);
+    Recipe halfQuadratic = recipe("Q4_1", {{"output.weight", to("F16")}});
+    halfQuadratic.method = findQuantizer("hqq");
+    halfQuadratic.settings = {{"rounds", 3}};
+    row("preset with a method", halfQuadratic, plain);
     row("preset with imatrix", recipe("Q4_0", {}), imatrix);
     row("odd path", recipe("Q8_0", {}), odd);
     row("weights that are no numbers", recipe("Q8_0", {}), broken);
