@@ -285,6 +285,8 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
             options.done = [&](const quern::TensorResult& tensor) {
                 result.stored.merge(tensor.stored);
                 result.nonFinite += tensor.nonFinite;
+                for (const std::string& warning : tensor.warnings)
+                    result.warnings << text(warning);
             };
             quern::exportModel(*model, *plan, calibration.get(), nativePath(target), options, progress);
             return result;
@@ -296,7 +298,8 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
             if (result.nonFinite > 0)
                 message += u' ' + tr("Weights that were no finite numbers and became zero: %L1.").arg(result.nonFinite);
             const QUrl folder = QUrl::fromLocalFile(QFileInfo(target).absolutePath());
-            m_info->tell(InfoBar::Tone::Hint, message, {},
+            const InfoBar::Tone tone = result.warnings.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning;
+            m_info->tell(tone, message, result.warnings,
                          {{tr("Open &folder"), [folder] { QDesktopServices::openUrl(folder); }},
                           {tr("&Copy command line"), [this, recipe, command] { copyCommandLine(recipe, command); }},
                           {tr("Open the &result"), [this, target] { openModel(target); }}});

@@ -68,6 +68,7 @@ private:
     struct Exported {
         quern::Distortion stored;
         std::uint64_t nonFinite = 0; // weights that became zero
+        QStringList warnings;        // of methods that could not be used as they were chosen
     };
 
     // menus.cpp
