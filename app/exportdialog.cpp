@@ -53,6 +53,7 @@ ExportDialog::ExportDialog(const Session* session, const QString& folder, QWidge
     , m_checks(new QListWidget(this))
     , m_zero(new QCheckBox(tr("Store NaN and infinite weights as &zero"), this))
     , m_overwrite(new QCheckBox(tr("&Replace the existing file"), this))
+    , m_coarse(new QCheckBox(tr("Export &without an importance matrix"), this))
     , m_buttons(new QDialogButtonBox(QDialogButtonBox::Cancel, this))
 {
     setWindowTitle(tr("Export GGUF"));
@@ -77,6 +78,7 @@ ExportDialog::ExportDialog(const Session* session, const QString& folder, QWidge
     layout->addWidget(m_checks, 1);
     layout->addWidget(m_zero);
     layout->addWidget(m_overwrite);
+    layout->addWidget(m_coarse);
     layout->addWidget(m_buttons);
     resize(fontMetrics().averageCharWidth() * 100, fontMetrics().height() * 22);
 
@@ -84,6 +86,7 @@ ExportDialog::ExportDialog(const Session* session, const QString& folder, QWidge
     connect(m_target, &QLineEdit::textChanged, this, &ExportDialog::check);
     connect(m_zero, &QCheckBox::toggled, this, &ExportDialog::check);
     connect(m_overwrite, &QCheckBox::toggled, this, &ExportDialog::check);
+    connect(m_coarse, &QCheckBox::toggled, this, &ExportDialog::check);
     connect(m_session, &Session::statsChanged, this, [this](int tensor) {
         if (m_session->stats(tensor)->nonFinite > 0)
             check();
@@ -123,6 +126,11 @@ bool ExportDialog::overwrite() const
     return m_overwrite->isChecked();
 }
 
+bool ExportDialog::coarse() const
+{
+    return m_coarse->isChecked();
+}
+
 void ExportDialog::browse()
 {
     auto* dialog = new QFileDialog(this, tr("Export GGUF"), target(), tr("GGUF models (*.gguf)"));
@@ -149,6 +157,7 @@ void ExportDialog::check()
     m_obstacle = false;
     m_zero->hide();
     m_overwrite->hide();
+    m_coarse->hide();
     const auto plan = m_session->plan();
     const auto model = m_session->model();
     if (model->obstacle)
@@ -163,6 +172,7 @@ void ExportDialog::check()
         add(Verdict::Good, formatsText(*plan));
         checkTarget();
         checkWeights();
+        checkImportance();
         for (const std::string& warning : plan->warnings)
             add(Verdict::Note, text(warning));
     }
@@ -225,4 +235,13 @@ void ExportDialog::checkWeights()
                 .arg(tensorsText(unknown)));
     else
         add(Verdict::Good, tr("All weights are finite numbers."));
+}
+
+void ExportDialog::checkImportance()
+{
+    if (!m_session->plan()->tooCoarse)
+        return;
+    m_coarse->show();
+    if (!m_coarse->isChecked())
+        add(Verdict::Obstacle, sentence(*m_session->plan()->tooCoarse));
 }

@@ -20,6 +20,7 @@ public:
     QString target() const;
     bool zeroNonFinite() const;
     bool overwrite() const;
+    bool coarse() const; // as in ExportOptions, like the others
 
     // "model-Q4_K_M.gguf" beside the model, or in `folder` if that is not empty.
     static QString suggestedTarget(const Session& session, const QString& folder);
@@ -32,6 +33,7 @@ private:
     void add(Verdict verdict, const QString& sentence);
     void checkTarget();
     void checkWeights();
+    void checkImportance();
 
     const Session* m_session;
     QLineEdit* m_target;
@@ -39,6 +41,7 @@ private:
     QListWidget* m_checks;
     QCheckBox* m_zero;
     QCheckBox* m_overwrite;
+    QCheckBox* m_coarse;
     QDialogButtonBox* m_buttons;
     bool m_obstacle = false;
 };

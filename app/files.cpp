@@ -264,6 +264,7 @@ void MainWindow::chooseTarget()
         quern::ExportOptions options;
         options.overwrite = dialog->overwrite();
         options.zeroNonFinite = dialog->zeroNonFinite();
+        options.coarse = dialog->coarse();
         m_settings->setFolder(QFileInfo(dialog->target()).absolutePath());
         exportTo(dialog->target(), options);
     });
@@ -276,6 +277,7 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
     quern::Command command = commandFor(target);
     command.overwrite = options.overwrite;
     command.zeroNonFinite = options.zeroNonFinite;
+    command.coarse = options.coarse;
     m_jobs.submit(
         tr("Export %1").arg(QFileInfo(target).fileName()),
         [model = m_session.model(), plan = m_session.plan(), calibration = m_session.calibration(), target,

@@ -84,11 +84,16 @@ private:
 
 } // namespace
 
+bool InputStats::saw(long matrix) const
+{
+    return counts.at(static_cast<std::size_t>(matrix)) > 0 && (sumSquares.row(matrix).array() != 0.0).any();
+}
+
 std::vector<float> InputStats::importance(long matrix) const
 {
     std::vector<float> h(static_cast<std::size_t>(sumSquares.cols()), 1.0F);
     const double n = counts.at(static_cast<std::size_t>(matrix));
-    if (n > 0)
+    if (saw(matrix))
         for (long i = 0; i < sumSquares.cols(); ++i)
             h[static_cast<std::size_t>(i)] = static_cast<float>(sumSquares(matrix, i) / n);
     return h;

@@ -24,6 +24,7 @@ struct InputStats {
     // Weights that share their input share the object: query, key, value; gate, up.
     std::vector<std::shared_ptr<const Hessian>> hessians;
 
+    bool saw(long matrix) const; // any input but zeros, which older files write where there was none
     // E[x_i^2] of expert `matrix`, the weight of an error in column i; all ones for an expert that saw no input.
     std::vector<float> importance(long matrix) const;
 };

@@ -1,5 +1,6 @@
 #include "core/calibrating.h"
 #include "core/collector.h"
+#include "core/coverage.h"
 #include "core/error.h"
 
 #include <set>
@@ -23,17 +24,6 @@ std::string fewTokens(const std::string& weight, long cols, double tokens)
                                "With fewer, methods that use H fit this text rather than the model."),
                     weight, cols, static_cast<long>(tokens), kTokensPerColumn * cols, kTokensPerColumn);
 }
-
-// Experts of all weights.
-struct Experts {
-    long all = 0, unseen = 0;
-
-    void add(const InputStats& stats)
-    {
-        all += static_cast<long>(stats.counts.size());
-        unseen += std::ranges::count(stats.counts, 0.0);
-    }
-};
 
 } // namespace
 
@@ -71,10 +61,10 @@ std::vector<std::string> shortcomings(const Calibration& calibration)
     std::vector<std::string> sentences;
     const std::string* worst = nullptr; // of those without experts
     double least = kTokensPerColumn;
-    Experts experts;
+    Coverage experts;
     for (const auto& [name, stats] : calibration.inputs) {
         if (stats.counts.size() > 1)
-            experts.add(stats);
+            experts.add(name, stats);
         const double perColumn = stats.counts.front() / static_cast<double>(stats.sumSquares.cols());
         if (stats.counts.size() > 1 || stats.hessians.empty() || perColumn >= least)
             continue;
@@ -85,11 +75,7 @@ std::vector<std::string> shortcomings(const Calibration& calibration)
         const InputStats& stats = *calibration.find(*worst);
         sentences.push_back(fewTokens(*worst, stats.sumSquares.cols(), stats.counts.front()));
     }
-    if (experts.unseen > 0)
-        sentences.push_back(sentence(QUERN_TEXT("core",
-                                                "%1 of %2 matrices of experts saw no token of this text; nothing is "
-                                                "known of their inputs."),
-                                     experts.unseen, experts.all));
+    std::ranges::copy(experts.sentences(), std::back_inserter(sentences));
     return sentences;
 }
 

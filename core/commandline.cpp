@@ -116,6 +116,8 @@ std::string commandLine(const Recipe& recipe, const Command& command)
         line += option("--imatrix", command.imatrix.string());
     if (command.zeroNonFinite)
         line += " --zero-nonfinite";
+    if (command.coarse)
+        line += " --coarse";
     if (command.overwrite)
         line += " --overwrite";
     return line;

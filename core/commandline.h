@@ -12,9 +12,9 @@ bool sayable(const Recipe& recipe);
 // The command that does in a terminal what the window does, quoted for a POSIX shell.
 struct Command {
     std::filesystem::path model, target;
-    std::filesystem::path recipe;                  // file that holds the recipe; used if it is not sayable
-    std::filesystem::path imatrix;                 // empty: none
-    bool overwrite = false, zeroNonFinite = false; // as in ExportOptions
+    std::filesystem::path recipe;  // file that holds the recipe; used if it is not sayable
+    std::filesystem::path imatrix; // empty: none
+    bool overwrite = false, zeroNonFinite = false, coarse = false; // as in ExportOptions
 };
 std::string commandLine(const Recipe& recipe, const Command& command);
 

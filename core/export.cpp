@@ -51,6 +51,8 @@ void exportModel(const Model& model, const Plan& plan, const Calibration* calibr
     assert(plan.tensors.size() == model.tensors.size());
     if (model.obstacle)
         throw Error(*model.obstacle);
+    if (plan.tooCoarse && !options.coarse)
+        throw Error(*plan.tooCoarse);
     refuseOwnFile(model, target, options.overwrite);
     refusePart(model, target);
     const std::vector<gguf::TensorInfo> infos = tensorInfos(model, plan);

@@ -48,6 +48,7 @@ std::vector<gguf::TensorInfo> tensorInfos(const Model& model, const Plan& plan);
 
 struct ExportOptions : QuantizeOptions {
     bool overwrite = false; // replace an existing file; the opened model itself only if this is set
+    bool coarse = false;    // write a plan that is Plan::tooCoarse instead of refusing
 };
 
 // quantize and writeModel in one pass: results go straight into `target`'s .part file at their final place, which is

@@ -73,6 +73,7 @@ struct Plan {
     Metadata metadata;                   // of that file
     std::vector<RewriteChoice> rewrites; // the recipe's
     std::vector<std::string> warnings;   // fallbacks, rules that match nothing, missing importance: a sentence each
+    std::optional<Error> tooCoarse; // why nobody should export it: formats that need an importance, and none is given
 
     double bitsPerWeight(const Model& model) const;       // of what the file stores
     double methodBitsPerWeight(const Model& model) const; // of what the method needs

@@ -1,3 +1,4 @@
+#include "core/coverage.h"
 #include "core/methodchoice.h"
 #include "core/pattern.h"
 #include "core/preset.h"
@@ -12,33 +13,6 @@
 // Recipe x Model -> Plan.
 namespace quern {
 namespace {
-
-// Matrices of experts and how much of a calibration's tokens was routed to them.
-struct Coverage {
-    static constexpr double kFew = 0.01; // of the mean of its tensor; fewer say little of an expert's inputs
-
-    std::size_t all = 0, none = 0, few = 0;
-    std::string firstNone, firstFew; // "3 of blk.0.ffn_up_exps.weight"
-
-    void add(const Tensor& tensor, const InputStats& stats)
-    {
-        if (tensor.matrices() < 2 || stats.counts.size() != static_cast<std::size_t>(tensor.matrices()))
-            return;
-        double sum = 0;
-        for (const double count : stats.counts)
-            sum += count;
-        const double mean = sum / static_cast<double>(stats.counts.size());
-        all += stats.counts.size();
-        for (std::size_t i = 0; i < stats.counts.size(); ++i) {
-            const double count = stats.counts[i];
-            if (count > 0 && count >= kFew * mean)
-                continue;
-            std::string& first = count > 0 ? firstFew : firstNone;
-            if ((count > 0 ? few : none)++ == 0)
-                first = std::to_string(i) + " of " + tensor.name;
-        }
-    }
-};
 
 std::string sentence(const char* text, std::vector<std::string> args)
 {
@@ -192,8 +166,8 @@ private:
             m_again[tensor.format].add(tensor.name);
         const InputStats* stats = inputsOf(tensor, m_calibration);
         const bool seen = stats != nullptr;
-        if (stats)
-            m_experts.add(tensor, *stats);
+        if (stats && static_cast<long>(stats->counts.size()) == tensor.matrices())
+            m_experts.add(tensor.name, *stats);
         const bool ends = tensor.name == "token_embd.weight" || tensor.name == "output.weight";
         const bool coarse = choice.format->needsImportance
             || (m_recipe.preset && m_recipe.preset->name == "Q2_K_S" && choice.format->name == "Q2_K");
@@ -283,29 +257,23 @@ private:
                            "%1 tensors, for example %2, become %3, which is too coarse to be of use without an "
                            "importance matrix of theirs."),
                 {n(group), name(group), std::string(format->name)}));
+        if (!m_blind.empty())
+            m_plan.tooCoarse = tooCoarse(*m_blind.begin()->first, m_blind.begin()->second);
         std::ranges::copy(m_methods.sentences(), std::back_inserter(warnings));
         if (m_unseen.count > 0)
             warnings.push_back(
                 sentence(QUERN_TEXT("core", "The importance matrix says nothing of %1 tensors, for example %2."),
                          {n(m_unseen), name(m_unseen)}));
-        warnOfExperts();
+        std::ranges::copy(m_experts.sentences(), std::back_inserter(warnings));
     }
 
-    void warnOfExperts()
+    static Error tooCoarse(const BlockFormat& format, const TensorGroup& group)
     {
-        const auto tell = [&](const char* text, std::size_t count, const std::string& first) {
-            if (count > 0)
-                m_plan.warnings.push_back(sentence(
-                    text, {std::to_string(count), std::to_string(m_experts.all), toText(std::string_view(first))}));
-        };
-        tell(QUERN_TEXT("core",
-                        "%1 of %2 matrices of experts, for example number %3, saw no token of the calibration: all of "
-                        "their weights count alike."),
-             m_experts.none, m_experts.firstNone);
-        tell(QUERN_TEXT("core",
-                        "%1 of %2 matrices of experts, for example number %3, saw less than 1 % of the tokens that the "
-                        "experts beside them saw on average; their importance is a guess. A longer text reaches more."),
-             m_experts.few, m_experts.firstFew);
+        return {QUERN_TEXT("core",
+                           "%1 is too coarse to be of use without an importance matrix, and nothing is known of the "
+                           "inputs of %2 tensors, for example %3. Calibrate the model first, or ask to export it as "
+                           "it is."),
+                {std::string(format.name), std::to_string(group.count), toText(std::string_view(group.first))}};
     }
 
     struct ByName {

@@ -30,6 +30,7 @@ constexpr Option kOptions[] {
     {"--held-out", "FILE",
      "a calibration on another text, like --calibration or --imatrix: adds the outputs' error there"},
     {"--zero-nonfinite", nullptr, "store weights that are infinite or no numbers as 0 instead of refusing"},
+    {"--coarse", nullptr, "write formats that need an importance matrix without one instead of refusing"},
     {"--dry-run", nullptr, "say what it would give, exact to the byte, and read metadata only"},
     {"--overwrite", nullptr, "replace OUT.gguf if it exists"},
 };
@@ -271,6 +272,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
         options.rewritten = [&](const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports) {
             result["rewrites"].push_back(toJson(rewrite, reports));
         };
+        options.coarse = arguments.has("--coarse");
         options.done = [&](const quern::TensorResult& tensor) {
             if (!json)
                 warn(tensor.warnings);

@@ -117,6 +117,9 @@ void TestCliCommandLine::givesTheSameFile_data()
     row("preset with imatrix", recipe("Q4_0", {}), imatrix);
     row("odd path", recipe("Q8_0", {}), odd);
     row("weights that are no numbers", recipe("Q8_0", {}), broken);
+    Command coarse = plain;
+    coarse.coarse = true;
+    row("too coarse", recipe(nullptr, {{"blk.0.ffn_down.weight", to("IQ2_XS")}}), coarse);
     row("replaced", recipe("Q8_0", {}), replaced);
     Recipe method = recipe("Q4_1", {{"output.weight", to("Q8_0")}});
     method.method = findQuantizer("hqq");
@@ -146,6 +149,7 @@ void TestCliCommandLine::givesTheSameFile()
     ExportOptions options;
     options.overwrite = true;
     options.zeroNonFinite = command.zeroNonFinite;
+    options.coarse = command.coarse;
     exportModel(model, resolve(wish.recipe, model, inputs), inputs, "window.gguf", options, progress);
 
     QFile::remove("shell's.gguf");

@@ -29,6 +29,8 @@ private slots:
     void tellsOfProgressInLines();
     void stopsOnInterrupt();
     void refusesNonFiniteWeightsUnlessTold();
+    void refusesCoarseFormatsUnlessTold();
+    void tellsOfExpertsWithoutTokens();
 };
 
 void TestCliQuantize::initTestCase()
@@ -232,6 +234,37 @@ void TestCliQuantize::refusesNonFiniteWeightsUnlessTold()
     for (const Json& tensor : result["tensors"])
         zeroed += tensor["zeroed"].get<std::uint64_t>();
     QCOMPARE(zeroed, std::uint64_t {2});
+}
+
+void TestCliQuantize::refusesCoarseFormatsUnlessTold()
+{
+    const QStringList arguments {"quantize", m_model, "-o", m_out, "--rule", "blk.0.ffn_down.weight=IQ2_XS"};
+    const Outcome refused = run(arguments);
+    QCOMPARE(refused.status, 1);
+    QVERIFY2(refused.err.contains("blk.0.ffn_down.weight") && refused.err.contains("Calibrate"),
+             refused.err.constData());
+    QVERIFY(!QFile::exists(m_out));
+    const Outcome forced = run(QStringList(arguments) << "--coarse");
+    QVERIFY2(forced.status == 0 && forced.err.contains("importance"), forced.err.constData());
+}
+
+// Of three experts one saw no token and one hardly any.
+void TestCliQuantize::tellsOfExpertsWithoutTokens()
+{
+    quern::Model model, sums;
+    modelmaker::add(model, "blk.0.ffn_up_exps.weight", {3, 4, 256}, modelmaker::normalWeights(3 * 4 * 256, 1));
+    modelmaker::add(sums, "blk.0.ffn_up_exps.weight.in_sum2", {3, 256}, std::vector<float>(3 * 256, 1));
+    modelmaker::add(sums, "blk.0.ffn_up_exps.weight.counts", {3, 1}, {900, 0, 2});
+    quern::NoProgress progress;
+    quern::writeModel(model, at("experts.gguf").toStdString(), true, progress);
+    quern::writeModel(sums, at("imatrix.gguf").toStdString(), true, progress);
+    const QStringList arguments {"quantize", at("experts.gguf"), "--format",         "IQ2_XXS",    "-o",
+                                 m_out,      "--imatrix",        at("imatrix.gguf"), "--overwrite"};
+    const Outcome outcome = run(arguments);
+    QVERIFY2(outcome.status == 0, outcome.err.constData());
+    QVERIFY2(outcome.err.contains("number 1 of blk.0.ffn_up_exps.weight, saw no token"), outcome.err.constData());
+    QVERIFY2(outcome.err.contains("number 2 of blk.0.ffn_up_exps.weight, saw less than 1 %"), outcome.err.constData());
+    QCOMPARE(run(QStringList(arguments) << "--json").json()["warnings"].size(), std::size_t {2});
 }
 
 QTEST_GUILESS_MAIN(TestCliQuantize)

@@ -271,6 +271,7 @@ void CalibrateTest::saysWhatItIsTooSmallFor()
     const auto unseen = shortcomings(calibrate(experts, word, {}, m_progress));
     QCOMPARE(unseen.size(), std::size_t {1});
     QVERIFY2(unseen[0].find("of 30 matrices") != std::string::npos, unseen[0].c_str());
+    QVERIFY2(unseen[0].find("saw no token") != std::string::npos, unseen[0].c_str());
 }
 
 void CalibrateTest::needsNoMoreForALongerText()

@@ -100,6 +100,7 @@ private slots:
     void refusesAReadOnlyFolder();
     void refusesNonFiniteWeights();
     void refusesWhatTheCarrierCannotHold();
+    void refusesCoarseFormatsWithoutImportance();
     void noticesThatTheSourceIsCutShort();
     void refusesWhatCannotBeExported();
 };
@@ -126,6 +127,7 @@ void TestExport::writesWhatWasPlanned()
     std::vector<TensorResult> results;
     NoProgress progress;
     ExportOptions options;
+    options.coarse = true;
     options.done = [&](const TensorResult& r) { results.push_back(r); };
     exportModel(model, plan, nullptr, m_target, options, progress);
     QCOMPARE(names(), QStringList {"out.gguf"});
@@ -322,6 +324,18 @@ void TestExport::refusesWhatTheCarrierCannotHold()
     const QString said = complaint([&] { run(model, m_target, "F16"); });
     QVERIFY2(said.contains("attn_q.weight") && said.contains("F16"), qPrintable(said));
     QVERIFY(names().isEmpty());
+}
+
+void TestExport::refusesCoarseFormatsWithoutImportance()
+{
+    const Model model = sample();
+    const QString said = complaint([&] { run(model, m_target, "IQ2_XXS"); });
+    QVERIFY2(said.contains("IQ2_XXS") && said.contains("blk.0.attn_q.weight"), qPrintable(said));
+    QVERIFY(names().isEmpty());
+    ExportOptions options;
+    options.coarse = true;
+    run(model, m_target, "IQ2_XXS", options);
+    QCOMPARE(openModel(m_target).tensors.front().format->name, "IQ2_XXS");
 }
 
 void TestExport::noticesThatTheSourceIsCutShort()

@@ -71,6 +71,7 @@ void TestPresetsLlama::opensElsewhere()
     const fs::path file = m_folder.filePath("out.gguf").toStdString();
     NoProgress progress;
     ExportOptions options;
+    options.coarse = true;
     options.overwrite = true;
     exportModel(model, resolve(recipe, model, nullptr), nullptr, file, options, progress);
     QCOMPARE(fs::file_size(file), sizes.fileBytes);

@@ -61,6 +61,8 @@ private slots:
     void tellsOfExpertsWithoutTokens();
     void givesPresetsAMethod();
     void knowsWhatMethodsNeed();
+    void saysWhatNeedsAnImportance_data();
+    void saysWhatNeedsAnImportance();
 };
 
 void TestRecipe::matchesNames_data()
@@ -342,7 +344,14 @@ void TestRecipe::tellsOfExpertsWithoutTokens()
     const QString none = QString::fromStdString(plan.warnings[0]), few = QString::fromStdString(plan.warnings[1]);
     QVERIFY2(none.startsWith("1 of 4") && none.contains("1 of blk.0.ffn_up_exps.weight"), qPrintable(none));
     QVERIFY2(few.startsWith("1 of 4") && few.contains("2 of blk.0.ffn_up_exps.weight"), qPrintable(few));
-    calibration.inputs["blk.0.ffn_up_exps.weight"].counts = {4000, 40, 4000, 4000};
+    InputStats& given = calibration.inputs["blk.0.ffn_up_exps.weight"];
+    given.counts = {4000, 40, 4000, 4000};
+    given.sumSquares.row(3).setZero(); // what older files have of experts that saw nothing
+    const auto warnings = resolve(recipe({{"blk.0.ffn_up_exps.weight", to("IQ2_XXS")}}), model, &calibration).warnings;
+    QCOMPARE(warnings.size(), std::size_t {1});
+    QVERIFY2(warnings[0].find("3 of blk.0.ffn_up_exps.weight, saw no token") != std::string::npos, warnings[0].c_str());
+    QCOMPARE(given.importance(3), std::vector<float>(256, 1.0F));
+    given.sumSquares(3, 255) = 1;
     QVERIFY(resolve(recipe({{"blk.0.ffn_up_exps.weight", to("IQ2_XXS")}}), model, &calibration).warnings.empty());
 }
 
@@ -388,6 +397,50 @@ void TestRecipe::knowsWhatMethodsNeed()
     QVERIFY(needsOf(wanted) == Needs::SecondMoments);
     QVERIFY(needsOf(recipe({{"*", to("Q8_0")}, {"a", {findQuantizer("descent"), findBlockFormat("Q4_0"), {}}}}))
             == Needs::SecondMoments);
+}
+
+void TestRecipe::saysWhatNeedsAnImportance_data()
+{
+    QTest::addColumn<QString>("preset");
+    QTest::addColumn<QString>("format");
+    QTest::addColumn<bool>("needed");
+    for (const char* format : {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS"})
+        QTest::addRow("%s", format) << "" << format << true;
+    for (const char* format : {"IQ3_S", "IQ4_XS", "Q2_K", "TQ1_0", "Q1_0", "Q4_0"})
+        QTest::addRow("%s", format) << "" << format << false;
+    QTest::addRow("Q2_K_S") << "Q2_K_S"
+                            << "" << true;
+    QTest::addRow("Q2_K as a preset") << "Q2_K"
+                                      << "" << false;
+}
+
+void TestRecipe::saysWhatNeedsAnImportance()
+{
+    QFETCH(QString, preset);
+    QFETCH(QString, format);
+    QFETCH(bool, needed);
+    const Model model = small();
+    Recipe wanted = recipe({});
+    if (!format.isEmpty())
+        wanted.rules.push_back({"blk.2.attn_q.weight", to(qPrintable(format))});
+    if (!preset.isEmpty())
+        wanted.preset = findPreset(preset.toStdString());
+    const Plan blind = resolve(wanted, model, nullptr);
+    QCOMPARE(blind.tooCoarse.has_value(), needed);
+    QVERIFY(!needed || QString(blind.tooCoarse->what()).contains(".attn_q.weight"));
+    QCOMPARE(blind.warnings.empty(), !needed);
+
+    wanted.rules = {{"output.weight", to("IQ2_S")}, {"token_embd.weight", to("IQ2_S")}}; // which no calibration sees
+    wanted.preset = nullptr;
+    QVERIFY(!resolve(wanted, model, nullptr).tooCoarse);
+    Calibration calibration;
+    for (const Tensor& tensor : model.tensors)
+        calibration.inputs[tensor.name] = {.sumSquares = Eigen::MatrixXd::Ones(1, tensor.cols()), .counts = {1}};
+    wanted.rules = {{"blk.*", to("IQ1_S")}};
+    QVERIFY(resolve(wanted, model, nullptr).tooCoarse);
+    QVERIFY(!resolve(wanted, model, &calibration).tooCoarse);
+    calibration.inputs.erase("blk.3.ffn_up.weight");
+    QVERIFY(resolve(wanted, model, &calibration).tooCoarse);
 }
 
 QTEST_GUILESS_MAIN(TestRecipe)

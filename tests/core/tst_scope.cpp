@@ -113,11 +113,16 @@ void TestScope::commandLineSaysAFormatForAll()
     recipe.rules = {{"*", choice("INT4_G128_SYM")}, {"output.weight", {}}};
     recipe.rules.front().choice.settings = {{"damping", 0.1}, {"steps", 1e6}};
     QVERIFY(sayable(recipe));
-    QCOMPARE(commandLine(
-                 recipe,
-                 {.model = "-m", .target = "o", .recipe = {}, .imatrix = {}, .overwrite = true, .zeroNonFinite = true}),
+    QCOMPARE(commandLine(recipe,
+                         {.model = "-m",
+                          .target = "o",
+                          .recipe = {},
+                          .imatrix = {},
+                          .overwrite = true,
+                          .zeroNonFinite = true,
+                          .coarse = true}),
              std::string("quern-cli quantize ./-m -o o --format INT4_G128_SYM --set damping=0.1 --set steps=1e+06 "
-                         "--rule output.weight=copy --zero-nonfinite --overwrite"));
+                         "--rule output.weight=copy --zero-nonfinite --coarse --overwrite"));
 }
 
 void TestScope::commandLineNamesAFileForWhatOptionsCannotSay()
