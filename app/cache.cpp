@@ -66,7 +66,7 @@ void trim(const QString& folder, qint64 most)
 {
     qint64 kept = 0;
     for (const QFileInfo& entry : entries(folder, {}))
-        if (const qint64 size = bytesOf(entry); kept + size <= most)
+        if (const qint64 size = bytesOf(entry); kept + size <= most || (kept == 0 && most >= 0))
             kept += size;
         else if (entry.isDir())
             QDir(entry.filePath()).removeRecursively();

@@ -17,7 +17,8 @@ QString key(const QByteArray& content);                              // a short 
 QStringList newest(const QString& folder, const QString& beginning); // paths of files whose names begin so
 void touch(const QString& path);                                     // makes it the newest
 qint64 bytes(const QString& folder);
-void trim(const QString& folder, qint64 most = kMost); // removes the oldest until no more than that is left
+// Removes the oldest until no more than that is left; the newest stays, whatever its size, unless most is negative.
+void trim(const QString& folder, qint64 most = kMost);
 void clear(const QString& folder);
 
 // What `read` makes of a file's std::filesystem::path; none if it is absent or damaged. Makes it the newest; removes

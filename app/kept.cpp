@@ -62,7 +62,7 @@ bool changesAnything(const quern::Plan& plan)
 QString keyOf(const std::string& text, const TextRun& run)
 {
     return cache::key(QByteArray::fromStdString(text) + '\0' + QByteArray::number(qlonglong {run.context}) + '\0'
-                      + QByteArray::number(qlonglong {run.most}));
+                      + QByteArray::number(qlonglong {run.most}) + '\0' + QByteArray::number(int {run.moments}));
 }
 
 QString calibrationsOf(const quern::Model& model)
@@ -112,7 +112,8 @@ quern::Calibration kept::calibrated(const quern::Model& model, const TextRun& ru
     if (auto known = cache::read(file, quern::readImatrix))
         return std::move(*known);
     const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), text, run.context, run.most, progress);
-    quern::calibrateInto(nativePath(file), true, model, chunks, {.datasets = {run.title.toStdString()}}, progress);
+    quern::calibrateInto(nativePath(file), true, model, chunks,
+                         {.hessians = run.moments, .datasets = {run.title.toStdString()}}, progress);
     cache::trim(folder);
     return quern::readImatrix(nativePath(file));
 }

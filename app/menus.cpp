@@ -174,15 +174,18 @@ void MainWindow::createQuantizeMenu()
     QMenu* presets = menu->addMenu(tr("&Preset"));
     presets->setToolTipsVisible(true);
     for (const quern::Preset& preset : quern::presets()) {
-        QAction* entry = presets->addAction(text(preset.name), [this, preset = &preset] {
-            m_editor.change({.preset = preset}, tr("Preset %1").arg(text(preset->name)));
-        });
+        QAction* entry
+            = presets->addAction(text(preset.name), [this, preset = &preset] { m_editor.usePreset(preset); });
         entry->setToolTip(QCoreApplication::translate("core", preset.summary));
     }
     m_planActions.push_back(presets->menuAction());
     menu->addAction(action(tr("&Drop all single choices"), {}, [this] {
-        m_editor.change({.preset = m_editor.wanted().preset}, tr("Drop all single choices"));
+        quern::Recipe recipe = m_editor.wanted();
+        recipe.rules.clear();
+        m_editor.change(std::move(recipe), tr("Drop all single choices"));
     }));
+    m_planActions.push_back(menu->actions().back());
+    menu->addAction(action(tr("Compare &methods"), Qt::CTRL | Qt::Key_M, [this] { raiseView("methods"); }));
     m_planActions.push_back(menu->actions().back());
     menu->addSeparator();
     menu->addAction(action(tr("&Open recipe…"), Qt::CTRL | Qt::Key_R, [this] {

@@ -66,6 +66,7 @@ RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& fol
     , m_text(new QComboBox(this))
     , m_context(new QSpinBox(this))
     , m_most(new QSpinBox(this))
+    , m_moments(new QCheckBox(tr("Collect second &moments of the inputs too"), this))
     , m_save(new QCheckBox(tr("&Save it as an importance matrix too"), this))
     , m_target(new QLineEdit(this))
     , m_needs(new QLabel(this))
@@ -82,10 +83,15 @@ RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& fol
     m_start->setDefault(true);
     auto* layout = new QVBoxLayout(this);
     layout->addLayout(makeForm());
+    layout->addWidget(m_moments);
     layout->addWidget(m_save);
     layout->addWidget(makeTarget());
     layout->addWidget(m_needs, 1);
     layout->addWidget(m_buttons);
+    m_moments->setVisible(calibrate);
+    m_moments->setChecked(calibrate);
+    m_moments->setToolTip(tr("What GPTQ and coordinate descent go by: presets use them where they are known, and lose "
+                             "far less. They take disk space, which is said below."));
     m_save->setVisible(calibrate);
     resize(fontMetrics().averageCharWidth() * 80, sizeHint().height());
     connectInputs();
@@ -139,6 +145,7 @@ void RunDialog::connectInputs()
     connect(m_text, &QComboBox::currentIndexChanged, this, &RunDialog::examine);
     connect(m_context, &QSpinBox::valueChanged, this, &RunDialog::examine);
     connect(m_most, &QSpinBox::valueChanged, this, &RunDialog::examine);
+    connect(m_moments, &QCheckBox::toggled, this, &RunDialog::examine);
     connect(m_session, &Session::modelChanged, this, &QDialog::reject);
     connect(m_buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(m_buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
@@ -166,7 +173,7 @@ TextRun RunDialog::run() const
 {
     const QString path = m_text->currentData().toString();
     const QString title = path == defaultText().path ? defaultText().title : QFileInfo(path).fileName();
-    return {path, title, m_context->value(), m_most->value()};
+    return {path, title, m_context->value(), m_most->value(), m_moments->isChecked()};
 }
 
 QString RunDialog::target() const
@@ -216,7 +223,7 @@ void RunDialog::examine()
                 = quern::chunksOf(quern::tokenizerOf(*model), textOf(run), run.context, run.most, progress);
             Needs needs {.chunks = chunks.count()};
             if (purpose == Purpose::Calibrate) {
-                const quern::CalibrationNeeds all = quern::calibrationNeeds(*model, chunks, {});
+                const quern::CalibrationNeeds all = quern::calibrationNeeds(*model, chunks, {.hessians = run.moments});
                 needs.memory = all.memory;
                 needs.disk = all.disk;
             } else {

@@ -16,8 +16,9 @@ class QSpinBox;
 // A text that the model is to be run on, and how much of it.
 struct TextRun {
     QString path, title;
-    long context = 512; // tokens of a chunk
-    long most = 0;      // chunks; 0: all
+    long context = 512;   // tokens of a chunk
+    long most = 0;        // chunks; 0: all
+    bool moments = false; // of a calibration: second moments of the inputs too
 };
 
 // The bytes of a text. Any thread. Throws Error.
@@ -50,7 +51,7 @@ private:
     QString m_folder;
     QComboBox* m_text;
     QSpinBox *m_context, *m_most;
-    QCheckBox* m_save;
+    QCheckBox *m_moments, *m_save;
     QLineEdit* m_target;
     QLabel* m_needs;
     QPushButton* m_start;

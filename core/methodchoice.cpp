@@ -11,11 +11,19 @@ MethodChoice::MethodChoice(const Recipe& recipe, const Calibration* calibration)
 {
 }
 
+bool MethodChoice::momentsOf(const Tensor& tensor) const
+{
+    const InputStats* stats = inputsOf(tensor, m_calibration);
+    return stats && !stats->hessians.empty();
+}
+
 Choice MethodChoice::ofPreset(const Tensor& tensor, const BlockFormat& format)
 {
-    if (m_recipe.method && m_recipe.method->supports(format))
+    if (!m_recipe.method)
+        return {.quantizer = &usualMethod(format, momentsOf(tensor)), .format = &format, .settings = {}};
+    if (m_recipe.method->supports(format))
         return {.quantizer = m_recipe.method, .format = &format, .settings = m_recipe.settings};
-    if (m_recipe.method && !format.floating())
+    if (!format.floating())
         m_unsupported[format.name].add(tensor.name);
     return {.quantizer = &m_nearest, .format = &format, .settings = {}};
 }
@@ -24,8 +32,7 @@ void MethodChoice::replaceBlind(const Tensor& tensor, Choice& choice)
 {
     if (choice.quantizer->needs != Needs::SecondMoments)
         return;
-    const InputStats* stats = inputsOf(tensor, m_calibration);
-    if (stats && !stats->hessians.empty()) {
+    if (momentsOf(tensor)) {
         m_moments = true;
         return;
     }

@@ -18,8 +18,8 @@ struct TensorGroup {
     }
 };
 
-// Which method a tensor is quantized by: the one that was asked for, or nearest where that cannot be. Keeps what there
-// is to say of it.
+// Which method a tensor is quantized by: the one that was asked for, or nearest where that cannot be; usualMethod where
+// none was. Keeps what there is to say of it.
 class MethodChoice {
 public:
     // Both outlive it. calibration: may be null.
@@ -35,6 +35,8 @@ public:
     std::vector<std::string> sentences() const;
 
 private:
+    bool momentsOf(const Tensor& tensor) const;
+
     const Recipe& m_recipe;
     const Calibration* m_calibration;
     const Quantizer& m_nearest;

@@ -302,9 +302,15 @@ bool matches(const Rule& rule, std::string_view tensorName)
     return Pattern(rule.pattern).matches(tensorName);
 }
 
+const Quantizer& usualMethod(const BlockFormat& format, bool moments)
+{
+    const Quantizer& best = *findQuantizer("gptq+descent");
+    return moments && best.supports(format) ? best : *findQuantizer("nearest");
+}
+
 Needs needsOf(const Recipe& recipe)
 {
-    Needs most = recipe.method ? recipe.method->needs : Needs::Nothing;
+    Needs most = recipe.method ? recipe.method->needs : recipe.preset ? Needs::SecondMoments : Needs::Nothing;
     for (const Rule& rule : recipe.rules)
         if (rule.choice.quantizer)
             most = std::max(most, rule.choice.quantizer->needs);

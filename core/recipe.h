@@ -38,7 +38,7 @@ struct RewriteChoice {
 struct Recipe {
     std::string name;
     const Preset* preset = nullptr;      // null: tensors that no rule matches are stored as they are
-    const Quantizer* method = nullptr;   // of the preset's types, where it can produce them; null: nearest
+    const Quantizer* method = nullptr;   // of the preset's types, where it can produce them; null: usualMethod
     Settings settings;                   // of `method`
     std::vector<RewriteChoice> rewrites; // in this order, before anything is quantized
     std::vector<Rule> rules;
@@ -52,7 +52,11 @@ std::string toJson(const Recipe& recipe, int indent = 2);              // indent
 
 bool matches(const Rule& rule, std::string_view tensorName);
 
-// The most that its methods ask of a calibration, and its rewrites make use of.
+// What quantizes a preset's types if the recipe names no method: the best that is known (docs/quality.md), gptq+descent
+// where second moments of the inputs are known and it can produce the format, else nearest.
+const Quantizer& usualMethod(const BlockFormat& format, bool moments);
+
+// The most that its methods ask of a calibration, usualMethod included, and its rewrites make use of.
 Needs needsOf(const Recipe& recipe);
 
 // One tensor's part in a plan.

@@ -3,10 +3,10 @@
 
 #include <array>
 
-extern constinit const View channels, distribution, matrix, output, overview;
+extern constinit const View channels, distribution, matrix, methods, output, overview;
 
 std::span<const View* const> views()
 {
-    static constexpr std::array all {&overview, &distribution, &matrix, &channels, &output};
+    static constexpr std::array all {&overview, &distribution, &matrix, &channels, &methods, &output};
     return all;
 }

@@ -1,9 +1,10 @@
 #include "widgets/choiceeditor.h"
 
 #include "core/group.h"
+#include "widgets/combo.h"
+#include "widgets/methods.h"
 #include "widgets/text.h"
 
-#include <QComboBox>
 #include <QCoreApplication>
 #include <QDoubleSpinBox>
 #include <QFormLayout>
@@ -21,18 +22,6 @@ namespace {
 constexpr int kLinear = -1, kAsStored = -2; // entries of the format list that are no format
 constexpr int kRow = 0, kTensor = -1;       // entries of the group list that are no size
 constexpr int kLeastBits = 2, kMostBits = 8, kUsualBits = 4, kUsualGroup = 128;
-
-void enable(QComboBox* box, int item, bool enabled, const QString& tip)
-{
-    auto* entry = static_cast<QStandardItemModel*>(box->model())->item(item);
-    entry->setEnabled(enabled);
-    entry->setToolTip(tip);
-}
-
-void choose(QComboBox* box, const QVariant& value)
-{
-    box->setCurrentIndex(std::max(box->findData(value), 0));
-}
 
 const quern::BlockFormat* affineFormat(int bits, quern::Zero zero, int group)
 {
@@ -103,7 +92,7 @@ void ChoiceEditor::createGrid(QFormLayout* form)
         m_group->addItem(tr("%n weights", "", group), group);
     m_group->addItem(tr("whole row"), kRow);
     m_group->addItem(tr("whole tensor"), kTensor);
-    choose(m_group, kUsualGroup);
+    chooseItem(m_group, kUsualGroup);
     m_group->setWhatsThis(tr("How many weights side by side share a scale."));
     form->addRow(tr("&Group"), m_group);
 
@@ -124,20 +113,20 @@ void ChoiceEditor::createGrid(QFormLayout* form)
 
 void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& tensor, const quern::InputStats* inputs)
 {
-    m_moments = inputs && !inputs->hessians.empty();
+    m_moments = hasMoments(inputs);
     const QScopedValueRollback guard(m_showing, true);
     m_cols = tensor.cols();
     fillFormats();
     const bool copied = !choice.quantizer || !choice.format;
     if (!copied && choice.format->affine.bits > 0) {
-        choose(m_format, kLinear);
+        chooseItem(m_format, kLinear);
         m_bits->setValue(choice.format->affine.bits);
-        choose(m_zero, static_cast<int>(choice.format->affine.zero));
-        choose(m_group, groupOf(*choice.format));
+        chooseItem(m_zero, static_cast<int>(choice.format->affine.zero));
+        chooseItem(m_group, groupOf(*choice.format));
     } else {
         const auto all = quern::blockFormats();
         const auto at = std::ranges::find(all, choice.format);
-        choose(m_format, copied || at == all.end() ? kAsStored : static_cast<int>(at - all.begin()));
+        chooseItem(m_format, copied || at == all.end() ? kAsStored : static_cast<int>(at - all.begin()));
         if (!copied && choice.format->values > 0)
             m_bits->setValue(8 * choice.format->bytes / choice.format->values);
     }
@@ -145,7 +134,7 @@ void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& t
     fillGroups();
     fillMethods();
     if (choice.quantizer)
-        choose(m_method, text(choice.quantizer->name));
+        chooseItem(m_method, text(choice.quantizer->name));
     fillSettings(choice.settings);
 }
 
@@ -189,9 +178,10 @@ void ChoiceEditor::fillFormats()
         m_format->addItem(format.values > 0 ? tr("%1: %2 bits").arg(name, fixed(8.0 * format.bytes / format.values))
                                             : name,
                           static_cast<int>(i));
-        enable(m_format, m_format->count() - 1, format.fits(m_cols),
-               format.fits(m_cols) ? tr("Bits per weight, scales included")
-                                   : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format.values));
+        enableItem(m_format, m_format->count() - 1, format.fits(m_cols),
+                   format.fits(m_cols)
+                       ? tr("Bits per weight, scales included")
+                       : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format.values));
     }
 }
 
@@ -211,7 +201,7 @@ void ChoiceEditor::showGrid()
     m_group->setPlaceholderText(group > 1 ? tr("%n weights", "", static_cast<int>(group)) : QStringLiteral("–"));
     m_zero->setPlaceholderText(QStringLiteral("–"));
     if (!own && m_group->currentIndex() < 0)
-        choose(m_group, kUsualGroup);
+        chooseItem(m_group, kUsualGroup);
     if (!own && m_zero->currentIndex() < 0)
         m_zero->setCurrentIndex(0);
 }
@@ -222,20 +212,11 @@ void ChoiceEditor::fillGroups()
     for (int item = 0; item < m_group->count(); ++item) {
         const quern::BlockFormat* format = affineFormat(m_bits->value(), zero, m_group->itemData(item).toInt());
         const bool fits = format && format->fits(m_cols);
-        enable(m_group, item, fits,
-               !format    ? tr("There is no such grid.")
-                   : fits ? QString()
-                          : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format->values));
+        enableItem(m_group, item, fits,
+                   !format    ? tr("There is no such grid.")
+                       : fits ? QString()
+                              : tr("Rows of %1 weights are no multiple of %2.").arg(m_cols).arg(format->values));
     }
-}
-
-QString ChoiceEditor::whyNot(const quern::Quantizer& method) const
-{
-    if (!format() || !method.supports(*format()))
-        return tr("Does not work on this format.");
-    if (method.needs == quern::Needs::SecondMoments && !m_moments)
-        return tr("Needs a calibration with the second moments of this tensor's inputs.");
-    return {};
 }
 
 void ChoiceEditor::fillMethods()
@@ -245,11 +226,11 @@ void ChoiceEditor::fillMethods()
     m_method->clear();
     for (const quern::Quantizer* quantizer : quern::quantizers()) {
         m_method->addItem(text(quantizer->name), text(quantizer->name));
-        const QString reason = whyNot(*quantizer);
-        enable(m_method, m_method->count() - 1, reason.isEmpty(),
-               reason.isEmpty() ? QCoreApplication::translate("core", quantizer->summary) : reason);
+        const QString reason = whyNot(*quantizer, format, m_moments);
+        enableItem(m_method, m_method->count() - 1, reason.isEmpty(),
+                   reason.isEmpty() ? summaryOf(*quantizer) : reason);
     }
-    choose(m_method, before);
+    chooseItem(m_method, before);
     m_method->setEnabled(format);
     m_method->setToolTip(format ? m_method->whatsThis() : tr("Values stored as they are need no method."));
 }
@@ -260,7 +241,7 @@ void ChoiceEditor::fillSettings(const quern::Settings& settings)
         m_settingsForm->removeRow(0);
     m_settings.clear();
     const quern::Choice chosen = choice();
-    m_summary->setText(chosen.quantizer ? QCoreApplication::translate("core", chosen.quantizer->summary) : QString());
+    m_summary->setText(chosen.quantizer ? summaryOf(*chosen.quantizer) : QString());
     m_summary->setVisible(chosen.quantizer);
     if (!chosen.quantizer)
         return;
@@ -291,7 +272,7 @@ void ChoiceEditor::gridEdited()
 {
     if (m_showing)
         return;
-    choose(m_format, kLinear);
+    chooseItem(m_format, kLinear);
     showGrid();
     fillGroups();
     if (!static_cast<QStandardItemModel*>(m_group->model())->item(m_group->currentIndex())->isEnabled())

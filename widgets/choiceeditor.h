@@ -44,7 +44,6 @@ private:
     void gridEdited();
     void methodEdited();
     const quern::BlockFormat* format() const;
-    QString whyNot(const quern::Quantizer& method) const; // empty: it works here
     bool linear() const;
 
     QComboBox* m_format;

@@ -1,6 +1,8 @@
 #include "widgets/recipeeditor.h"
 
+#include "core/preset.h"
 #include "core/scope.h"
+#include "widgets/text.h"
 
 #include <algorithm>
 #include <utility>
@@ -69,6 +71,17 @@ void RecipeEditor::change(quern::Recipe recipe, const QString& text, int gesture
 {
     if (recipe != wanted())
         request({std::move(recipe), text, gesture});
+}
+
+void RecipeEditor::usePreset(const quern::Preset* preset)
+{
+    quern::Recipe recipe;
+    recipe.preset = preset;
+    if (preset) {
+        recipe.method = wanted().method;
+        recipe.settings = wanted().settings;
+    }
+    change(std::move(recipe), preset ? tr("Preset %1").arg(text(preset->name)) : tr("No preset"));
 }
 
 void RecipeEditor::addRule(const quern::Rule& rule, const QString& text, int gesture)

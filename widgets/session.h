@@ -80,7 +80,8 @@ public:
     void chooseLayer(int layer) { emit layerChosen(layer); }
     void chooseKind(const QString& kind) { emit kindChosen(kind); } // kindOf() its tensors' names
     void wantEvaluation() { emit evaluationWanted(); }
-    void open(int tensor); // selects it and asks for a closer look
+    void wantChoice(const quern::Choice& choice) { emit choiceWanted(choice); } // for the selected tensor
+    void open(int tensor);                                                      // selects it and asks for a closer look
 
 signals:
     void modelChanged();
@@ -95,6 +96,7 @@ signals:
     void layerChosen(int layer);
     void kindChosen(const QString& kind);
     void evaluationWanted();
+    void choiceWanted(const quern::Choice& choice);
     void opened(int tensor); // double-click, Enter: show its matrix
 
 private:

@@ -1,11 +1,9 @@
 #include "widgets/tunepanel.h"
 
-#include "core/preset.h"
+#include "widgets/presetchooser.h"
 #include "widgets/text.h"
 
 #include <QButtonGroup>
-#include <QComboBox>
-#include <QCoreApplication>
 #include <QFormLayout>
 #include <QFrame>
 #include <QLabel>
@@ -77,19 +75,8 @@ QWidget* TunePanel::createContents()
     auto* page = new QWidget(this);
     auto* layout = new QVBoxLayout(page);
 
-    m_preset = new QComboBox(page);
-    m_preset->addItem(tr("none: as stored"), QString());
-    for (const quern::Preset& preset : quern::presets()) {
-        m_preset->addItem(text(preset.name), text(preset.name));
-        m_preset->setItemData(m_preset->count() - 1, QCoreApplication::translate("core", preset.summary),
-                              Qt::ToolTipRole);
-    }
-    m_preset->setWhatsThis(tr("A mix of types under llama.cpp's name, for the whole model. Replaces all changes made "
-                              "to single tensors; Undo brings them back."));
-    m_preset->setToolTip(m_preset->whatsThis());
-    auto* recipe = new QFormLayout;
-    recipe->addRow(tr("&Preset"), m_preset);
-    layout->addLayout(recipe);
+    m_preset = new PresetChooser(page);
+    layout->addWidget(m_preset);
     layout->addWidget(line(page));
 
     m_title = wrapped(page);
@@ -117,9 +104,11 @@ QWidget* TunePanel::createContents()
     layout->addWidget(m_tensorPart);
     layout->addStretch();
 
-    connect(m_preset, &QComboBox::activated, this, &TunePanel::usePreset);
+    connect(m_preset, &PresetChooser::presetChosen, this, &TunePanel::usePreset);
+    connect(m_preset, &PresetChooser::methodChosen, this, &TunePanel::useMethod);
     connect(m_reset, &QPushButton::clicked, this, &TunePanel::reset);
-    connect(m_choice, &ChoiceEditor::edited, this, &TunePanel::apply);
+    connect(m_choice, &ChoiceEditor::edited, this, [this] { apply(m_choice->choice()); });
+    connect(m_session, &Session::choiceWanted, this, &TunePanel::apply);
     connect(m_choice, &ChoiceEditor::dragStarted, this, [this] {
         m_gesture = m_editor->newGesture();
         ++m_edit;
@@ -163,6 +152,9 @@ QWidget* TunePanel::createNumbers()
     };
     m_error = row(tr("Relative error"), tr("Root of the summed squared error over the summed squared weights"));
     m_sqnr = row(tr("SQNR"), tr("Signal to quantization noise ratio; 6 dB are worth about one bit"));
+    m_output = row(tr("Output error ρ"),
+                   tr("Mean square of the output's error over that of the output, on the "
+                      "calibration's inputs"));
     m_size = row(tr("Size"), tr("Of this tensor in the exported file"));
     m_bits = row(tr("Bits per weight"), tr("In the exported file"));
     m_carrier = wrapped(numbers);
@@ -190,7 +182,7 @@ std::string TunePanel::pattern() const
 void TunePanel::refresh()
 {
     const quern::Recipe& recipe = m_session->recipe();
-    m_preset->setCurrentIndex(recipe.preset ? m_preset->findData(text(recipe.preset->name)) : 0);
+    m_preset->setRecipe(recipe, m_session->calibration().get());
     const int selected = m_session->selected();
     m_tensorPart->setVisible(selected >= 0 && m_session->plan());
     m_shape->setVisible(selected >= 0);
@@ -258,11 +250,15 @@ void TunePanel::showNumbers()
     const auto sqnr = [](const quern::Distortion& d) {
         return d.errorSquares > 0 ? tr("%1 dB").arg(fixed(d.sqnr(), 1)) : tr("exact");
     };
+    const auto output = [](const quern::Distortion& d) {
+        return d.outputPower > 0 ? figure(d.rho()) : tr("not known without a calibration");
+    };
     const Numbers before = m_before.value_or(Numbers {});
     const QString& failure = m_session->failure(now.tensor);
     const QString pending = failure.isEmpty() ? tr("measuring…") : failure;
     m_error->setText(now.error ? change(error(before, relative), error(now, relative)) : pending);
     m_sqnr->setText(now.error ? change(error(before, sqnr), error(now, sqnr)) : QString());
+    m_output->setText(now.error ? change(error(before, output), error(now, output)) : QString());
     m_size->setText(change(m_before ? bytesText(before.bytes) : QString(), bytesText(now.bytes)));
     m_bits->setText(change(m_before ? fixed(before.bits) : QString(), fixed(now.bits)));
     showCarrier();
@@ -291,24 +287,31 @@ void TunePanel::showCarrier()
     m_carrier->setVisible(!sentences.isEmpty());
 }
 
-void TunePanel::apply()
+void TunePanel::apply(const quern::Choice& choice)
 {
     if (m_session->selected() < 0 || !m_session->plan())
         return;
     if (m_gesture == 0)
         ++m_edit;
     const std::string pattern = this->pattern();
-    const quern::Choice choice = m_choice->choice();
     const QString what = choice.format ? text(choice.format->name) : tr("as stored");
     m_editor->addRule({pattern, choice}, tr("%1: %2").arg(text(pattern), what), m_gesture);
 }
 
-void TunePanel::usePreset()
+void TunePanel::usePreset(const quern::Preset* preset)
 {
     ++m_edit;
-    quern::Recipe recipe;
-    recipe.preset = quern::findPreset(m_preset->currentData().toString().toStdString());
-    m_editor->change(std::move(recipe), tr("Preset %1").arg(m_preset->currentText()));
+    m_editor->usePreset(preset);
+}
+
+void TunePanel::useMethod(const quern::Quantizer* method)
+{
+    ++m_edit;
+    quern::Recipe recipe = m_editor->wanted();
+    recipe.method = method;
+    recipe.settings.clear();
+    m_editor->change(std::move(recipe),
+                     method ? tr("Preset by %1").arg(text(method->name)) : tr("Preset by the best known method"));
 }
 
 void TunePanel::reset()

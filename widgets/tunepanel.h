@@ -4,6 +4,7 @@
 #include "widgets/choiceeditor.h"
 #include "widgets/recipeeditor.h"
 
+class PresetChooser;
 class QButtonGroup;
 class QPushButton;
 
@@ -38,21 +39,23 @@ private:
     Numbers numbers() const;
     quern::Reach reach() const;
     std::string pattern() const;
-    void apply();
-    void usePreset();
+    void apply(const quern::Choice& choice);
+    void usePreset(const quern::Preset* preset);
+    void useMethod(const quern::Quantizer* method);
     void reset();
 
     Session* m_session;
     RecipeEditor* m_editor;
     QLabel* m_title;
     QLabel* m_shape;
-    QComboBox* m_preset;
+    PresetChooser* m_preset;
     QWidget* m_tensorPart;
     QButtonGroup* m_reach;
     ChoiceEditor* m_choice;
     QPushButton* m_reset;
     QLabel* m_error;
     QLabel* m_sqnr;
+    QLabel* m_output;
     QLabel* m_size;
     QLabel* m_bits;
     QLabel* m_carrier;

@@ -17,7 +17,9 @@ constexpr Option kOptions[] {
     {"--output", "OUT.gguf", "the file to write", "-o"},
     {"--preset", "NAME", "a mix of types of llama.cpp, e.g. Q4_K_M; quern-cli formats lists them"},
     {"--format", "F", "one format for every tensor that may be quantized"},
-    {"--method", "M", "the method for --format or --preset; nearest if absent; quern-cli methods lists all"},
+    {"--method", "M",
+     "the method for --format or --preset; quern-cli methods lists all. If absent: nearest for --format, "
+     "the best that the calibration allows for --preset"},
     {"--set", "KEY=VALUE", "a setting of --method; may be repeated"},
     {"--recipe", "R.json", "a recipe"},
     {"--rewrite", "NAME[:KEY=VALUE,...]", "rescale channels before; quern-cli methods lists all; may be repeated"},

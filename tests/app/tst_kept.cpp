@@ -170,6 +170,8 @@ void TestKept::cacheKeepsTheNewest()
     QCOMPARE(cache::newest(folder, "a-").front(), folder + "/a-1");
     cache::trim(folder, 250);
     QCOMPARE(QDir(folder).entryList(QDir::Files), (QStringList {"a-1", "b-3"}));
+    cache::trim(folder, 50); // less than the newest takes
+    QCOMPARE(QDir(folder).entryList(QDir::Files), (QStringList {"a-1"}));
     cache::clear(folder);
     QVERIFY(QDir(folder).isEmpty());
 }

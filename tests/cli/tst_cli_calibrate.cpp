@@ -102,7 +102,7 @@ void TestCliCalibrate::writesWhatOthersUse()
 
     // Quantizing with the file is quantizing with the text.
     const QString a = m_folder.filePath("a.gguf"), b = m_folder.filePath("b.gguf"), c = m_folder.filePath("c.gguf");
-    const QStringList quantize {"quantize", m_demo, "--preset", "Q3_K_S", "--json", "-o"};
+    const QStringList quantize {"quantize", m_demo, "--preset", "Q3_K_S", "--method", "nearest", "--json", "-o"};
     const Outcome withFile = run(quantize + QStringList {a, "--calibration", m_out});
     const Outcome withText = run(quantize + QStringList {b} + m_text);
     QVERIFY2(withFile.status == 0 && withText.status == 0, withText.err);
@@ -135,7 +135,7 @@ void TestCliCalibrate::collectsWhatMethodsNeed()
     const QStringList gptq {"--method", "gptq+descent", "--set", "passes=2"};
     const Outcome made = run(quantize + gptq + m_text);
     QVERIFY2(made.status == 0, made.err);
-    const Json result = made.json(), nearest = run(quantize + m_text).json();
+    const Json result = made.json(), nearest = run(quantize + QStringList {"--method", "nearest"} + m_text).json();
     for (std::size_t i = 0; i < result["tensors"].size(); ++i) {
         const Json &tensor = result["tensors"][i], &other = nearest["tensors"][i];
         if (tensor["name"] == "blk.0.ffn_down.weight") {
@@ -147,6 +147,11 @@ void TestCliCalibrate::collectsWhatMethodsNeed()
         COMPARE_JSON(tensor["bytes"], other["bytes"]);
     }
     QVERIFY(result["warnings"].dump().find("token_embd.weight") != std::string::npos);
+    const Json usual = run(quantize + m_text).json(); // the best that the text allows, without a word
+    const auto down = std::ranges::find(usual["tensors"], Json("blk.0.ffn_down.weight"),
+                                        [](const Json& tensor) { return tensor["name"]; });
+    COMPARE_JSON((*down)["method"], "gptq+descent");
+    QVERIFY(usual["warnings"].dump().find("token_embd.weight") == std::string::npos);
 
     run(QStringList {"calibrate", m_demo, "-o", m_out} + m_text);
     const Outcome without = run(quantize + gptq + QStringList {"--calibration", m_out});

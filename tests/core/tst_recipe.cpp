@@ -380,6 +380,12 @@ void TestRecipe::givesPresetsAMethod()
         return warning.starts_with("28 tensors, for example token_embd.weight")
             && warning.find("gptq") != std::string::npos;
     }));
+    const Recipe usual {.name = {}, .preset = wanted.preset, .rules = {}}; // the best that there is for each
+    const Plan best = resolve(usual, model, &calibration);
+    QCOMPARE(planned(best, model, "blk.1.attn_q.weight").choice.quantizer->name, "gptq+descent");
+    QCOMPARE(planned(best, model, "output.weight").choice.quantizer->name, "nearest");
+    QVERIFY(
+        std::ranges::none_of(best.warnings, [](const auto& warning) { return warning.find("28") != warning.npos; }));
     calibration.inputs.erase("blk.0.attn_q.weight");
     calibration.inputs.erase("blk.1.attn_q.weight");
     QVERIFY(complaint([&] { resolve(wanted, model, &calibration); }).contains("second moments"));
@@ -392,6 +398,9 @@ void TestRecipe::knowsWhatMethodsNeed()
 {
     Recipe wanted;
     wanted.preset = findPreset("Q4_K_M");
+    QVERIFY(needsOf(wanted) == Needs::SecondMoments); // usualMethod uses them
+    QVERIFY(needsOf(recipe({{"*", to("Q8_0")}})) == Needs::Nothing);
+    wanted.method = findQuantizer("hqq");
     QVERIFY(needsOf(wanted) == Needs::Nothing);
     wanted.method = findQuantizer("gptq");
     QVERIFY(needsOf(wanted) == Needs::SecondMoments);

@@ -121,8 +121,8 @@ void TestScope::commandLineSaysAFormatForAll()
                           .overwrite = true,
                           .zeroNonFinite = true,
                           .coarse = true}),
-             std::string("quern-cli quantize ./-m -o o --format INT4_G128_SYM --set damping=0.1 --set steps=1e+06 "
-                         "--rule output.weight=copy --zero-nonfinite --coarse --overwrite"));
+             std::string("quern-cli quantize ./-m -o o --format INT4_G128_SYM --method nearest --set damping=0.1 "
+                         "--set steps=1e+06 --rule output.weight=copy --zero-nonfinite --coarse --overwrite"));
 }
 
 void TestScope::commandLineNamesAFileForWhatOptionsCannotSay()

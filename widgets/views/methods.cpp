@@ -1,0 +1,202 @@
+#include "widgets/methods.h"
+
+#include "core/quantize.h"
+#include "widgets/job.h"
+#include "widgets/models/methodmodel.h"
+#include "widgets/session.h"
+#include "widgets/table.h"
+#include "widgets/text.h"
+#include "widgets/view.h"
+#include "widgets/viewframe.h"
+#include "widgets/views/subject.h"
+
+#include <QCoreApplication>
+#include <QElapsedTimer>
+#include <QHeaderView>
+#include <QPushButton>
+
+// Every method on the selected tensor, in the format that the plan gives it, side by side.
+namespace {
+
+class Methods final : public ViewFrame {
+    Q_DECLARE_TR_FUNCTIONS(Methods)
+
+public:
+    Methods(Session* session, QWidget* parent);
+
+private:
+    void addControls();
+    void take();
+    void compare();
+    void next(int row);
+    void finish();
+    void describe();
+    void use();
+    QString missing() const;
+
+    Session* m_session;
+    MethodModel m_model;
+    Table* m_table;
+    QPushButton *m_compare, *m_stop, *m_use;
+    std::optional<Subject> m_subject;
+    Job m_job; // last: ends before what it delivers to
+};
+
+Methods::Methods(Session* session, QWidget* parent)
+    : ViewFrame(parent)
+    , m_session(session)
+    , m_table(new Table(this))
+{
+    addControls();
+    m_table->setModel(&m_model);
+    m_table->setRootIsDecorated(false);
+    m_table->setSortingEnabled(false);
+    m_table->setSelectionMode(QAbstractItemView::SingleSelection);
+    m_table->setAccessibleName(tr("Methods side by side"));
+    setContent(m_table);
+    setFocusProxy(m_table);
+    connect(m_table, &QAbstractItemView::doubleClicked, this, &Methods::use);
+    connect(m_table->selectionModel(), &QItemSelectionModel::selectionChanged, this, &Methods::describe);
+    connect(&m_job, &Job::progressed, this,
+            [this](double fraction, const QString&) { setStatus(tr("%1 %").arg(fixed(100 * fraction, 0))); });
+    for (const auto signal :
+         {&Session::modelChanged, &Session::calibrationChanged, &Session::recipeChanged, &Session::selectionChanged})
+        connect(m_session, signal, this, &Methods::take);
+    take();
+}
+
+void Methods::addControls()
+{
+    m_compare = new QPushButton(tr("&Compare"), this);
+    m_compare->setToolTip(tr("Quantize the selected tensor by every method that its format allows"));
+    m_stop = new QPushButton(tr("&Stop"), this);
+    m_use = new QPushButton(tr("&Use"), this);
+    m_use->setToolTip(tr("Quantize by the method of the selected line from now on, as far as Tune reaches"));
+    for (QPushButton* button : {m_compare, m_stop, m_use})
+        addControl(button);
+    connect(m_compare, &QPushButton::clicked, this, &Methods::compare);
+    connect(m_stop, &QPushButton::clicked, this, [this] {
+        m_job.cancel();
+        finish();
+    });
+    connect(m_use, &QPushButton::clicked, this, &Methods::use);
+}
+
+QString Methods::missing() const
+{
+    const QString subject = missingSubject(*m_session);
+    if (!subject.isEmpty() || (m_subject && m_subject->quantized()))
+        return subject;
+    return tr("%1 is stored as it is. Choose a format in Tune to compare methods.")
+        .arg(m_subject ? m_subject->name() : QString());
+}
+
+// What was found stays while only the method changes.
+void Methods::take()
+{
+    const auto subject = subjectOf(*m_session);
+    const bool same = subject && m_subject && subject->model == m_subject->model && subject->index == m_subject->index
+        && subject->calibration == m_subject->calibration && subject->choice.format == m_subject->choice.format
+        && subject->quantized() == m_subject->quantized();
+    m_subject = subject;
+    if (same)
+        return describe();
+    m_job.cancel();
+    std::vector<MethodTrial> trials;
+    if (subject && subject->quantized())
+        for (const quern::Quantizer* method : quern::quantizers()) {
+            const bool chosen = method == subject->choice.quantizer;
+            trials.push_back(
+                {.choice = {method, subject->choice.format, chosen ? subject->choice.settings : quern::Settings {}},
+                 .obstacle = whyNot(*method, subject->choice.format, hasMoments(subject->inputs())),
+                 .distortion = {}});
+        }
+    m_model.setTrials(std::move(trials));
+    m_table->header()->resizeSections(QHeaderView::ResizeToContents);
+    finish();
+}
+
+void Methods::compare()
+{
+    next(0);
+}
+
+// One after the other, each on all cores.
+void Methods::next(int row)
+{
+    const auto& trials = m_model.trials();
+    while (row < m_model.rowCount()
+           && (trials[static_cast<std::size_t>(row)].distortion
+               || !trials[static_cast<std::size_t>(row)].obstacle.isEmpty()))
+        ++row;
+    if (row >= m_model.rowCount())
+        return finish();
+    struct Tried {
+        quern::Distortion distortion;
+        double seconds = 0;
+        std::optional<quern::Error> error;
+    };
+    const quern::Choice choice = trials[static_cast<std::size_t>(row)].choice;
+    setStatus(tr("Trying %1…").arg(text(choice.quantizer->name)));
+    m_job.start(
+        [subject = *m_subject, choice](quern::Progress& progress) {
+            Tried tried;
+            QElapsedTimer clock;
+            clock.start();
+            try {
+                tried.distortion = quern::preview(subject.tensor(), choice, subject.knownInputs(), 1, progress);
+            } catch (const quern::Error& error) {
+                tried.error = error;
+            }
+            tried.seconds = static_cast<double>(clock.nsecsElapsed()) * 1e-9;
+            return tried;
+        },
+        [this, row](const Tried& tried) {
+            if (tried.error)
+                m_model.fail(row, sentence(*tried.error));
+            else
+                m_model.finish(row, tried.distortion, tried.seconds);
+            m_table->widenColumns();
+            next(row + 1);
+        });
+    describe();
+}
+
+void Methods::finish()
+{
+    setStatus({});
+    describe();
+}
+
+void Methods::describe()
+{
+    const QString missing = this->missing();
+    const bool running = m_job.running();
+    const auto untried = [](const MethodTrial& trial) { return trial.obstacle.isEmpty() && !trial.distortion; };
+    m_compare->setEnabled(missing.isEmpty() && !running && std::ranges::any_of(m_model.trials(), untried));
+    m_stop->setVisible(running);
+    m_use->setEnabled(m_table->selectionModel()->hasSelection());
+    if (!missing.isEmpty())
+        return setHint(missing);
+    const int best = m_model.best();
+    const QString subject = tr("%1 as %2").arg(m_subject->name(), m_subject->formatName());
+    setHint(best < 0
+                ? tr("%1: Compare tries every method on it.").arg(subject)
+                : tr("%1: %2 loses least.")
+                      .arg(subject, text(m_model.trials()[static_cast<std::size_t>(best)].choice.quantizer->name)));
+}
+
+void Methods::use()
+{
+    const QModelIndexList rows = m_table->selectionModel()->selectedRows();
+    if (!rows.isEmpty())
+        m_session->wantChoice(m_model.trials()[static_cast<std::size_t>(rows.front().row())].choice);
+}
+
+} // namespace
+
+extern constinit const View methods;
+constinit const View methods {
+    .id = "methods",
+    .title = QT_TRANSLATE_NOOP("View", "Methods"),
+    .create = [](Session* session, QWidget* parent) -> QWidget* { return new Methods(session, parent); }};
