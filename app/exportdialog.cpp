@@ -1,6 +1,7 @@
 #include "app/exportdialog.h"
 
 #include "core/preset.h"
+#include "widgets/methods.h"
 #include "widgets/text.h"
 
 #include <QCheckBox>
@@ -41,6 +42,19 @@ QString formatsText(const quern::Plan& plan)
     for (const auto& [format, use] : order)
         parts << ExportDialog::tr("%1 × %2").arg(use.tensors).arg(text(format->name));
     return ExportDialog::tr("Stored as %1.").arg(parts.join(QStringLiteral(", ")));
+}
+
+// "Quantized by gptq+descent (42 tensors), nearest (one tensor)."; empty if nothing is.
+QString methodsText(const quern::Plan& plan)
+{
+    std::map<std::string_view, int> uses;
+    for (const quern::PlannedTensor& tensor : plan.tensors)
+        if (tensor.choice.quantizer)
+            ++uses[tensor.choice.quantizer->name];
+    QStringList parts;
+    for (const auto& [method, count] : uses)
+        parts << ExportDialog::tr("%1 (%2)").arg(text(method), tensorsText(count));
+    return parts.isEmpty() ? QString() : ExportDialog::tr("Quantized by %1.").arg(parts.join(QStringLiteral(", ")));
 }
 
 } // namespace
@@ -170,6 +184,7 @@ void ExportDialog::check()
                                  QLocale().toString(static_cast<qulonglong>(plan->fileBytes)),
                                  fixed(plan->bitsPerWeight(*model))));
         add(Verdict::Good, formatsText(*plan));
+        checkMethods();
         checkTarget();
         checkWeights();
         checkImportance();
@@ -182,6 +197,18 @@ void ExportDialog::check()
             start = static_cast<QPushButton*>(button);
     start->setEnabled(!m_obstacle);
     start->setToolTip(m_obstacle ? tr("Something in the list above stands in the way.") : QString());
+}
+
+void ExportDialog::checkMethods()
+{
+    const QString methods = methodsText(*m_session->plan());
+    if (methods.isEmpty())
+        return;
+    add(Verdict::Good, methods);
+    if (m_session->recipe().preset && !hasMoments(m_session->calibration().get()))
+        add(Verdict::Note,
+            tr("No second moments of the inputs are known. After Calibrate (Model menu) the same types are "
+               "quantized by GPTQ and descent, and lose less."));
 }
 
 void ExportDialog::checkTarget()

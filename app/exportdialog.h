@@ -31,6 +31,7 @@ private:
     void browse();
     void check();
     void add(Verdict verdict, const QString& sentence);
+    void checkMethods();
     void checkTarget();
     void checkWeights();
     void checkImportance();
