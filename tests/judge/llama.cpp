@@ -303,19 +303,18 @@ Logits Llama::logits(std::span<const std::int32_t> tokens) const
     return Run(m_model.get(), m_options, tokens.size()).after(tokens, 0);
 }
 
-double Llama::perplexity(std::string_view text, int context, int chunks) const
+void Llama::predict(std::string_view text, int context, int chunks, const Visit& visit) const
 {
     const Tokens tokens = tokenize(text, true);
     const auto size = static_cast<std::size_t>(context);
     if (context < 4 || tokens.size() < 2 * size)
-        throw std::runtime_error("A perplexity with chunks of " + std::to_string(context)
-                                 + " needs twice as many tokens; the text has " + std::to_string(tokens.size()) + '.');
+        throw std::runtime_error("Predictions in chunks of " + std::to_string(context)
+                                 + " need twice as many tokens; the text has " + std::to_string(tokens.size()) + '.');
     const std::size_t all = tokens.size() / size;
     const std::size_t wanted = chunks <= 0 ? all : std::min(static_cast<std::size_t>(chunks), all);
     const Vocabulary* vocabulary = api().vocabulary(m_model.get());
     const std::size_t first = size / 2;
     Run run(m_model.get(), m_options, size);
-    double sum = 0;
     for (std::size_t chunk = 0; chunk < wanted; ++chunk) {
         Tokens part(tokens.begin() + static_cast<std::ptrdiff_t>(chunk * size),
                     tokens.begin() + static_cast<std::ptrdiff_t>((chunk + 1) * size));
@@ -324,9 +323,18 @@ double Llama::perplexity(std::string_view text, int context, int chunks) const
         run.forget();
         const Logits logits = run.after(part, first);
         for (std::size_t i = 0; first + i + 1 < size; ++i)
-            sum += surprise(logits.row(i), part[first + i + 1]);
+            visit(logits.row(i), part[first + i + 1]);
     }
-    return std::exp(sum / static_cast<double>(wanted * (size - first - 1)));
+}
+
+double Llama::perplexity(std::string_view text, int context, int chunks) const
+{
+    double sum = 0, count = 0;
+    predict(text, context, chunks, [&](std::span<const float> logits, std::int32_t next) {
+        sum += surprise(logits, next);
+        ++count;
+    });
+    return std::exp(sum / count);
 }
 
 std::map<std::string, InputSums> Llama::inputSums(std::span<const std::int32_t> tokens, int context) const

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -62,6 +63,8 @@ public:
 
     // As llama-perplexity: chunks of context tokens, the first of each replaced by BOS if the model wants one,
     // predictions of the second half counted. The first chunks of them, or all if chunks is not positive.
+    using Visit = std::function<void(std::span<const float> logits, std::int32_t next)>;
+    void predict(std::string_view text, int context, int chunks, const Visit& visit) const;
     double perplexity(std::string_view text, int context, int chunks = -1) const;
 
     // As llama-imatrix: the sums of every weight that begins with "blk.", over whole chunks, each read by itself.
@@ -73,6 +76,10 @@ private:
     std::unique_ptr<Model, void (*)(Model*)> m_model;
     RunOptions m_options;
 };
+
+// The mean KL divergence of the model's predictions from the reference's, nats, as llama-perplexity --kl-divergence but
+// for its rounding of the reference's logits to 16 bits. Keeps all of those.
+double divergence(const Llama& model, const Llama& reference, std::string_view text, int context, int chunks);
 
 // llama-quantize without options: a mix by its number (llama_ftype; Q4_K_M is 15). threads 0: as many as cores.
 // importance: mean squares of the inputs of each weight, of all its experts.

@@ -56,6 +56,12 @@ void perplexity(Arguments args)
     std::printf("%.6f\n", llama.perplexity(textFile(args[1]), number(args[2]), number(args[3])));
 }
 
+void divergence(Arguments args)
+{
+    const judge::Llama model = judge::Llama::open(args[0]), reference = judge::Llama::open(args[1]);
+    std::printf("%.6f\n", judge::divergence(model, reference, textFile(args[2]), number(args[3]), number(args[4])));
+}
+
 void greedy(Arguments args)
 {
     std::cout << judge::Llama::open(args[0]).greedy(args[1], number(args[2])) << '\n';
@@ -101,8 +107,9 @@ struct Command {
     void (*run)(Arguments);
 };
 
-constexpr std::array<Command, 5> kCommands = {{
+constexpr std::array<Command, 6> kCommands = {{
     {"perplexity", "FILE.gguf TEXTFILE CONTEXT CHUNKS  (CHUNKS 0: all)", 4, 4, 1800, perplexity},
+    {"divergence", "FILE.gguf REFERENCE.gguf TEXTFILE CONTEXT CHUNKS  (CHUNKS 0: all)", 5, 5, 1800, divergence},
     {"greedy", "FILE.gguf PROMPT TOKENS", 3, 3, 600, greedy},
     {"quantize", "IN.gguf OUT.gguf FTYPE [THREADS [IMATRIX.gguf]]  (FTYPE by number, as llama_ftype)", 3, 5, 1800,
      quantize},
