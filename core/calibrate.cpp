@@ -1,6 +1,7 @@
 #include "core/calibrating.h"
 #include "core/checkpoint.h"
 #include "core/collector.h"
+#include "core/embeddingreaders.h"
 #include "core/fingerprint.h"
 #include "core/gguf.h"
 #include "core/scratchfile.h"
@@ -49,6 +50,8 @@ public:
             runBlock(block);
         if (m_options.processOutput)
             runOutput();
+        if (m_options.hessians && hasReaders(m_network))
+            addEmbedding();
         return std::move(m_result);
     }
 
@@ -191,6 +194,16 @@ private:
         describe(ofOutput);
         putAway(ofOutput, progress);
         take(std::move(ofOutput));
+    }
+
+    void addEmbedding()
+    {
+        ProgressPart end(m_progress, 1, 1); // it is little beside a block
+        const auto tokens = static_cast<double>(m_chunks.tokens.size());
+        Calibration ofEmbedding;
+        ofEmbedding.inputs[m_network.embedding.name] = embeddingReaders(m_network, tokens, end);
+        putAway(ofEmbedding, end);
+        m_result.inputs.merge(ofEmbedding.inputs);
     }
 
     void describe(Calibration& part) const

@@ -8,7 +8,7 @@
 namespace quern {
 
 struct CalibrateOptions {
-    bool hessians = false;      // collect H of every input
+    bool hessians = false;      // collect H of every input, and what embeddingReaders gives
     bool processOutput = false; // collect the inputs of the output matrix as well, as llama-imatrix --process-output
     std::vector<std::string> datasets; // names of the texts that the tokens are of, kept in the result
     std::filesystem::path workspace;   // folder for hidden states and H; the system's for temporary files if empty

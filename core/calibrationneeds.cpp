@@ -1,6 +1,7 @@
 #include "core/calibrating.h"
 #include "core/collector.h"
 #include "core/coverage.h"
+#include "core/embeddingreaders.h"
 #include "core/error.h"
 
 #include <set>
@@ -42,6 +43,10 @@ CalibrationNeeds calibrationNeeds(const Model& model, const Chunks& chunks, cons
         // What is finished is written from a copy and read again.
         block = std::max({block, running + Collector::bytes(tensors, options.hessians),
                           Collector::finishingBytes(tensors, options.hessians), 3 * Collector::resultBytes(tensors)});
+    }
+    if (options.hessians && hasReaders(network)) { // which needs less memory than the first block
+        results += InputSums::resultBytes(1, sizes.width);
+        hessians += bytesOfFloats(Hessian::values(sizes.width));
     }
     if (options.processOutput) {
         const long tokens = std::min(kHeadTokens, batch * chunks.context);

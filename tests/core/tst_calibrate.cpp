@@ -72,6 +72,8 @@ private slots:
     void sumsUpEveryExpertsOwn_data();
     void sumsUpEveryExpertsOwn();
     void collectsTheOutputMatrixIfAsked();
+    void weighsTheEmbeddingByItsReaders_data();
+    void weighsTheEmbeddingByItsReaders();
     void doesNotDependOnThreads();
     void handsOutEveryBlock();
     void doesNotReplaceTheModel();
@@ -107,7 +109,7 @@ void CalibrateTest::sumsAreThoseOfTheReference()
         transformer.logits({text.chunk(i).begin(), text.chunk(i).end()});
 
     const Calibration found = calibrate(model, text, {.hessians = true}, m_progress);
-    QCOMPARE(found.inputs.size(), expected.size());
+    QCOMPARE(found.inputs.size() - found.inputs.count("token_embd.weight"), expected.size());
     for (const auto& [name, sums] : expected) {
         const InputStats* stats = found.find(name);
         QVERIFY2(stats, name.c_str());
@@ -147,6 +149,8 @@ void CalibrateTest::sumsUpEveryExpertsOwn()
     const Calibration found = calibrate(model, text, {.hessians = true}, m_progress);
     std::size_t seen = 0;
     for (const auto& [name, stats] : found.inputs) {
+        if (name == "token_embd.weight")
+            continue; // nothing that the text gives
         const Tensor& weight = *model.find(name);
         QCOMPARE(static_cast<long>(stats.counts.size()), weight.matrices());
         QCOMPARE(stats.sumSquares.rows(), weight.matrices());
@@ -192,6 +196,44 @@ void CalibrateTest::collectsTheOutputMatrixIfAsked()
     QCOMPARE(watcher.last, 1.0);
 }
 
+void CalibrateTest::weighsTheEmbeddingByItsReaders_data()
+{
+    QTest::addColumn<QString>("row");
+    QTest::addColumn<QStringList>("readers");
+    QTest::newRow("llama") << "llama" << QStringList {"attn_q", "attn_k", "attn_v"};
+    QTest::newRow("phi3") << "phi3" << QStringList {"attn_qkv"};
+    QTest::newRow("llama-tied") << "llama-tied" << QStringList {}; // it is the output matrix as well
+}
+
+void CalibrateTest::weighsTheEmbeddingByItsReaders()
+{
+    QFETCH(QString, row);
+    QFETCH(QStringList, readers);
+    tiny::Folder folder;
+    tiny::fill(folder, row.toStdString());
+    const Model model = openModel(folder.written());
+    const Chunks text = chunks(2, 20, tiny::kTokens);
+    QVERIFY(!calibrate(model, text, {}, m_progress).find("token_embd.weight"));
+    const Calibration found = calibrate(model, text, {.hessians = true}, m_progress);
+    const InputStats* stats = found.find("token_embd.weight");
+    QCOMPARE(stats != nullptr, !readers.isEmpty());
+    if (readers.isEmpty())
+        return;
+    const Eigen::MatrixXd gains = decoded(*model.find("blk.0.attn_norm.weight")).cast<double>();
+    Eigen::MatrixXd products = Eigen::MatrixXd::Zero(gains.cols(), gains.cols());
+    double rows = 0;
+    for (const QString& reader : readers) {
+        const Eigen::MatrixXd weights = decoded(*model.find("blk.0." + reader.toStdString() + ".weight")).cast<double>()
+            * gains.row(0).asDiagonal();
+        products += weights.transpose() * weights;
+        rows += static_cast<double>(weights.rows());
+    }
+    const Eigen::MatrixXd h = stats->hessians.at(0)->matrix(m_progress).cast<double>();
+    QVERIFY(difference(h, products / rows) < 1e-6);
+    QVERIFY(difference(stats->sumSquares, 40 * h.diagonal().transpose()) < 1e-6);
+    QCOMPARE(stats->counts, std::vector<double> {40});
+}
+
 void CalibrateTest::doesNotDependOnThreads()
 {
     for (const int n : {1, 2, 5}) {
@@ -216,7 +258,7 @@ void CalibrateTest::handsOutEveryBlock()
     };
     Calibration found = calibrate(m_model, m_chunks, options, m_progress);
     QCOMPARE(sizes, std::vector<std::size_t>(6, 7));
-    QCOMPARE(found.inputs.size(), std::size_t {42});
+    QCOMPARE(found.inputs.size(), std::size_t {43}); // with the embedding
     QCOMPARE(found.context, 24L);
     QCOMPARE(found.chunks, 5L);
 

@@ -114,6 +114,8 @@ void TestFolds::rescaleCalibrations()
     const Calibration found = rescaled(calibrate(model, chunks, options, progress), factors);
     QCOMPARE(found.inputs.size(), expected.inputs.size());
     for (const auto& [name, stats] : expected.inputs) {
+        if (name == "token_embd.weight")
+            continue; // not of inputs, but of what reads it, whose rows are scaled where values are
         const InputStats& ours = *found.find(name);
         QCOMPARE(ours.counts, stats.counts);
         QVERIFY2(relative(ours.sumSquares, stats.sumSquares) < 1e-4, name.c_str());
