@@ -11,7 +11,7 @@ struct Distortion {
     double weightSquares = 0;  // sum of w^2
     double decodedSquares = 0; // sum of q^2
     double product = 0;        // sum of w q
-    double outputError = 0;    // sum of h_i (w - q)^2, h = E[x_i^2]; 0 without calibration
+    double outputError = 0;    // sum of h_i (w - q)^2, h = E[x_i^2]; 0 without calibration; preview() may know better
     double outputPower = 0;    // sum of h_i w^2
     double largest = 0;        // largest |w - q|
     long count = 0;

@@ -36,17 +36,30 @@ Distortion preview(const Tensor& tensor, const Choice& choice, const KnownInputs
     const Choice whole = complete(tensor, choice);
     SlabInput in = previewInput(tensor, whole, inputs.stats, progress);
     in.effort = stride > 1 ? Effort::Fast : Effort::Best;
+    Curvatures own, ofNone;
+    const Measuring measuring {nullptr, ofNone};
+    const bool byMoments = stride == 1 && inputs.stats && !inputs.stats->hessians.empty();
+    in.measuring = byMoments ? &measuring : nullptr;
     const std::vector<Slab> all = slabs(tensor, stride);
     std::vector<Distortion> parts(all.size());
-    Curvatures own;
+    std::vector<OutputError> outputs(all.size());
     forEachSlab(in, all, inputs.curvatures ? *inputs.curvatures : own, progress,
                 [&](const SlabInput& input, std::size_t i) {
                     NoProgress inner;
-                    parts[i] = quantizedSlab(input, all[i], false, inner).method;
+                    const SlabResult result = measuredSlab(input, all[i], inner);
+                    parts[i] = result.method;
+                    outputs[i] = result.seen;
                 });
     Distortion total;
     for (const Distortion& part : parts)
         total.merge(part);
+    OutputError output;
+    for (const OutputError& part : outputs)
+        output.merge(part);
+    if (output.power > 0) {
+        total.outputError = output.error;
+        total.outputPower = output.power;
+    }
     return total;
 }
 

@@ -80,7 +80,8 @@ QuantizedRows quantizedRows(const Tensor& tensor, const Choice& choice, const Kn
                             Progress& progress);
 
 // Distortion of a choice on one tensor without keeping the result: of every `stride`-th group of rows, with encoders
-// that search less long; 1: of all, and exact.
+// that search less long; 1: of all, and exact, with what becomes of the outputs by H where it is known, as in
+// TensorResult::rho.
 Distortion preview(const Tensor& tensor, const Choice& choice, const KnownInputs& inputs, long stride,
                    Progress& progress);
 

@@ -128,16 +128,6 @@ bool measuredOn(const Tensor& tensor, const Slab& slab)
     return number % std::max(1L, rows / kMeasuredRows) == 0;
 }
 
-void measureOutputs(const SlabInput& in, SlabResult& result)
-{
-    if (result.bytes.empty())
-        return;
-    result.seen = in.seen.measure(result.original, result.decoded);
-    result.heldOut = in.heldOut.measure(result.original, result.decoded);
-    result.original.resize(0, 0);
-    result.decoded.resize(0, 0);
-}
-
 // Relative errors of the outputs, of all slabs.
 void tellOutputs(const SlabInput& in, std::span<const SlabResult> parts, TensorResult& result)
 {
@@ -248,6 +238,19 @@ SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues,
     return result;
 }
 
+SlabResult measuredSlab(const SlabInput& in, const Slab& slab, Progress& progress)
+{
+    const bool measured = in.measuring && measuredOn(in.tensor, slab);
+    SlabResult result = quantizedSlab(in, slab, measured, progress);
+    if (!measured || result.bytes.empty())
+        return result;
+    result.seen = in.seen.measure(result.original, result.decoded);
+    result.heldOut = in.heldOut.measure(result.original, result.decoded);
+    result.original.resize(0, 0);
+    result.decoded.resize(0, 0);
+    return result;
+}
+
 Range rangeFor(const BlockFormat& format, const Tensor& tensor, Progress& progress)
 {
     if (format.affine.bits == 0 || format.affine.scope != Scope::Tensor)
@@ -302,10 +305,7 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
     const auto eachSlab = [&](const SlabInput& input, std::size_t s) {
         fetchAhead(work.model, index, all[s]);
         NoProgress inner; // a slab is short; the loop around it polls
-        const bool measured = input.measuring && measuredOn(tensor, all[s]);
-        SlabResult result = quantizedSlab(input, all[s], measured, inner);
-        if (measured)
-            measureOutputs(input, result);
+        SlabResult result = measuredSlab(input, all[s], inner);
         work.model.check();
         if (!result.bytes.empty())
             sink(static_cast<std::uint64_t>(all[s].first) * in.stored.rowBytes(tensor.cols()), result.bytes);

@@ -53,6 +53,8 @@ WithoutCurvature forEachSlab(const SlabInput& in, std::span<const Slab> slabs, C
                              Progress& progress, const std::function<void(const SlabInput&, std::size_t)>& body);
 
 SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues, Progress& progress);
+// With what becomes of the outputs, where they are measured and the slab is among those that they are measured on.
+SlabResult measuredSlab(const SlabInput& in, const Slab& slab, Progress& progress);
 
 // Range of all finite weights of a tensor, 0 included; {0, 0} where the format does not ask for it.
 struct Range {
