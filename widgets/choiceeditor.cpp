@@ -252,7 +252,10 @@ void ChoiceEditor::fillSettings(const quern::Settings& settings)
         box->setRange(param.minimum, param.maximum);
         box->setSingleStep(whole ? 1 : (param.maximum - param.minimum) / 50);
         box->setValue(quern::setting(settings, param));
-        m_settingsForm->addRow(QCoreApplication::translate("core", param.label), box);
+        auto* label = new QLabel(QCoreApplication::translate("core", param.label), this);
+        label->setWordWrap(true); // some are longer than the panel is wide
+        label->setBuddy(box);
+        m_settingsForm->addRow(label, box);
         connect(box, &QDoubleSpinBox::valueChanged, this, &ChoiceEditor::edited);
         m_settings.push_back({&param, box});
     }

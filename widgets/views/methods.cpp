@@ -15,6 +15,8 @@
 #include <QHeaderView>
 #include <QPushButton>
 
+#include <algorithm>
+
 // Every method on the selected tensor, in the format that the plan gives it, side by side.
 namespace {
 
@@ -178,7 +180,8 @@ void Methods::describe()
     m_use->setEnabled(m_table->selectionModel()->hasSelection());
     if (!missing.isEmpty())
         return setHint(missing);
-    const int best = m_model.best();
+    const auto tried = [](const MethodTrial& trial) { return trial.distortion.has_value(); };
+    const int best = std::ranges::count_if(m_model.trials(), tried) > 1 ? m_model.best() : -1;
     const QString subject = tr("%1 as %2").arg(m_subject->name(), m_subject->formatName());
     setHint(best < 0
                 ? tr("%1: Compare tries every method on it.").arg(subject)
