@@ -207,7 +207,9 @@ void TestMethodView::presetHasAMethod()
     for (QComboBox* box : panel.findChildren<QComboBox*>())
         if (box->accessibleName() == "Method of the preset")
             methods = box;
-    QVERIFY(methods && !methods->isEnabled()); // no preset
+    if (!methods)
+        QFAIL("there is no choice of the preset's method");
+    QVERIFY(!methods->isEnabled()); // without a preset
     m_session->setRecipe({.name = {}, .preset = quern::findPreset("Q4_1"), .rules = {}});
     const auto enabled = [&](const QString& method) {
         return static_cast<QStandardItemModel*>(methods->model())->item(methods->findText(method))->isEnabled();

@@ -86,7 +86,7 @@ void Methods::addControls()
 
 QString Methods::missing() const
 {
-    const QString subject = missingSubject(*m_session);
+    QString subject = missingSubject(*m_session);
     if (!subject.isEmpty() || (m_subject && m_subject->quantized()))
         return subject;
     return tr("%1 is stored as it is. Choose a format in Tune to compare methods.")
