@@ -255,6 +255,7 @@ void ChoiceEditor::fillSettings(const quern::Settings& settings)
         auto* label = new QLabel(QCoreApplication::translate("core", param.label), this);
         label->setWordWrap(true); // some are longer than the panel is wide
         label->setBuddy(box);
+        box->setMinimumWidth(box->sizeHint().width()); // what gives way is the label
         m_settingsForm->addRow(label, box);
         connect(box, &QDoubleSpinBox::valueChanged, this, &ChoiceEditor::edited);
         m_settings.push_back({&param, box});
