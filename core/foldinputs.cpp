@@ -27,6 +27,16 @@ const InputStats* inputsOf(const Fold& fold, const Calibration& calibration)
     return nullptr;
 }
 
+void forEachKnown(std::span<const Fold> folds, const Calibration& calibration, Progress& progress,
+                  const std::function<void(const Fold&, const InputStats&)>& body)
+{
+    for (std::size_t i = 0; i < folds.size(); ++i) {
+        progress.report(static_cast<double>(i) / static_cast<double>(folds.size()), folds[i].producer.name);
+        if (const InputStats* stats = inputsOf(folds[i], calibration))
+            body(folds[i], *stats);
+    }
+}
+
 Matrix ofChannels(const Fold& fold, const Eigen::Ref<const Matrix>& columns)
 {
     Matrix result = Matrix::Zero(fold.matrices, fold.channels);

@@ -270,18 +270,13 @@ FoldReport search(const Fold& fold, long matrix, const RewriteInput& in, const I
 FactorsByName factors(const RewriteInput& in, std::vector<FoldReport>& reports, Progress& progress)
 {
     FactorsByName result;
-    for (std::size_t i = 0; i < in.folds.size(); ++i) {
-        const Fold& fold = in.folds[i];
-        progress.report(static_cast<double>(i) / static_cast<double>(in.folds.size()), fold.producer.name);
-        const InputStats* stats = inputsOf(fold, in.calibration);
-        if (!stats)
-            continue;
+    forEachKnown(in.folds, in.calibration, progress, [&](const Fold& fold, const InputStats& stats) {
         Matrix scales = Matrix::Ones(fold.matrices, fold.channels);
         for (long matrix = 0; matrix < fold.matrices; ++matrix)
-            reports.push_back(search(fold, matrix, in, *stats, scales.row(matrix), progress));
+            reports.push_back(search(fold, matrix, in, stats, scales.row(matrix), progress));
         if (scales != Matrix::Ones(fold.matrices, fold.channels))
             apply(fold, scales, result);
-    }
+    });
     return result;
 }
 

@@ -33,20 +33,17 @@ FactorsByName factors(const RewriteInput& in, std::vector<FoldReport>& reports, 
 {
     const auto alpha = static_cast<float>(setting(in.settings, kAlpha));
     FactorsByName result;
-    for (std::size_t i = 0; i < in.folds.size(); ++i) {
-        const Fold& fold = in.folds[i];
-        progress.report(static_cast<double>(i) / static_cast<double>(in.folds.size()), fold.producer.name);
-        const InputStats* stats = inputsOf(fold, in.calibration);
-        if (fold.producer.shape.size() != 1 || !stats)
-            continue;
-        const Matrix inputs = largestMagnitudes(fold, *stats), weights = largestWeights(fold, progress);
+    forEachKnown(in.folds, in.calibration, progress, [&](const Fold& fold, const InputStats& stats) {
+        if (fold.producer.shape.size() != 1)
+            return;
+        const Matrix inputs = largestMagnitudes(fold, stats), weights = largestWeights(fold, progress);
         const Matrix scales = inputs.binaryExpr(weights, [&](float x, float w) {
             return std::max(std::pow(std::max(x, kSmallest), alpha) / std::pow(std::max(w, kSmallest), 1 - alpha),
                             kSmallest);
         });
         apply(fold, scales, result);
         reports.push_back({.producer = fold.producer.name, .scaled = true, .ratio = alpha});
-    }
+    });
     return result;
 }
 
