@@ -1,7 +1,7 @@
 #include "app/exportdialog.h"
 
 #include "core/preset.h"
-#include "widgets/methods.h"
+#include "core/secondmoments.h"
 #include "widgets/text.h"
 
 #include <QCheckBox>
@@ -205,7 +205,7 @@ void ExportDialog::checkMethods()
     if (methods.isEmpty())
         return;
     add(Verdict::Good, methods);
-    if (m_session->recipe().preset && !hasMoments(m_session->calibration().get()))
+    if (m_session->recipe().preset && !quern::hasMoments(m_session->calibration().get()))
         add(Verdict::Note,
             tr("No second moments of the inputs are known. After Calibrate (Model menu) the same types are "
                "quantized by GPTQ and descent, and lose less."));

@@ -1,5 +1,7 @@
 #include "core/curvatures.h"
 
+#include "core/secondmoments.h"
+
 #include <algorithm>
 
 namespace quern {
@@ -15,7 +17,7 @@ bool same(const std::weak_ptr<const Hessian>& a, const std::weak_ptr<const Hessi
 
 std::shared_ptr<const Hessian> hessianOf(const InputStats* stats, long matrix)
 {
-    if (!stats || stats->hessians.empty())
+    if (!hasMoments(stats))
         return nullptr;
     return stats->hessians[stats->hessians.size() > 1 ? static_cast<std::size_t>(matrix) : 0];
 }

@@ -1,6 +1,7 @@
 #include "core/methodchoice.h"
 
 #include "core/error.h"
+#include "core/secondmoments.h"
 
 namespace quern {
 
@@ -11,16 +12,12 @@ MethodChoice::MethodChoice(const Recipe& recipe, const Calibration* calibration)
 {
 }
 
-bool MethodChoice::momentsOf(const Tensor& tensor) const
-{
-    const InputStats* stats = inputsOf(tensor, m_calibration);
-    return stats && !stats->hessians.empty();
-}
-
 Choice MethodChoice::ofPreset(const Tensor& tensor, const BlockFormat& format)
 {
     if (!m_recipe.method)
-        return {.quantizer = &usualMethod(format, momentsOf(tensor)), .format = &format, .settings = {}};
+        return {.quantizer = &usualMethod(format, hasMoments(inputsOf(tensor, m_calibration))),
+                .format = &format,
+                .settings = {}};
     if (m_recipe.method->supports(format))
         return {.quantizer = m_recipe.method, .format = &format, .settings = m_recipe.settings};
     if (!format.floating())
@@ -32,7 +29,7 @@ void MethodChoice::replaceBlind(const Tensor& tensor, Choice& choice)
 {
     if (choice.quantizer->needs != Needs::SecondMoments)
         return;
-    if (momentsOf(tensor)) {
+    if (hasMoments(inputsOf(tensor, m_calibration))) {
         m_moments = true;
         return;
     }

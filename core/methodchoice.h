@@ -35,8 +35,6 @@ public:
     std::vector<std::string> sentences() const;
 
 private:
-    bool momentsOf(const Tensor& tensor) const;
-
     const Recipe& m_recipe;
     const Calibration* m_calibration;
     const Quantizer& m_nearest;

@@ -1,4 +1,5 @@
 #include "core/parallel.h"
+#include "core/secondmoments.h"
 #include "core/slab.h"
 
 #include <cassert>
@@ -38,7 +39,7 @@ Distortion preview(const Tensor& tensor, const Choice& choice, const KnownInputs
     in.effort = stride > 1 ? Effort::Fast : Effort::Best;
     Curvatures own, ofNone;
     const Measuring measuring {nullptr, ofNone};
-    const bool byMoments = stride == 1 && inputs.stats && !inputs.stats->hessians.empty();
+    const bool byMoments = stride == 1 && hasMoments(inputs.stats);
     in.measuring = byMoments ? &measuring : nullptr;
     const std::vector<Slab> all = slabs(tensor, stride);
     std::vector<Distortion> parts(all.size());

@@ -3,6 +3,7 @@
 #include "core/error.h"
 #include "core/rescale.h"
 #include "core/rewrite.h"
+#include "core/secondmoments.h"
 
 #include <algorithm>
 
@@ -53,11 +54,6 @@ bool knowsMagnitudes(const Calibration& calibration)
     return std::ranges::any_of(calibration.inputs, [](const auto& input) {
         return input.second.sumMagnitudes.size() > 0 && input.second.maxMagnitudes.size() > 0;
     });
-}
-
-bool knowsSecondMoments(const Calibration& calibration)
-{
-    return std::ranges::any_of(calibration.inputs, [](const auto& input) { return !input.second.hessians.empty(); });
 }
 
 void checkRewrite(const RewriteChoice& choice, const Calibration* calibration)
@@ -122,7 +118,7 @@ std::vector<std::string> checkRewrites(const Recipe& recipe, const Model& model,
     openNetwork(model);
     for (const RewriteChoice& choice : recipe.rewrites) {
         checkRewrite(choice, calibration);
-        if (choice.rewrite->uses == Needs::SecondMoments && !knowsSecondMoments(*calibration))
+        if (choice.rewrite->uses == Needs::SecondMoments && !hasMoments(calibration))
             sentences.push_back(
                 sentence(QUERN_TEXT("core",
                                     "The calibration has no second moments of the inputs, so the rewrite %1 judges "

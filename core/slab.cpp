@@ -4,6 +4,7 @@
 #include "core/mappedfile.h"
 #include "core/parallel.h"
 #include "core/rows.h"
+#include "core/secondmoments.h"
 
 #include <algorithm>
 #include <atomic>
@@ -137,7 +138,7 @@ void tellOutputs(const SlabInput& in, std::span<const SlabResult> parts, TensorR
         heldOut.merge(part.heldOut);
     }
     if (in.stats)
-        result.rho = in.measuring && !in.stats->hessians.empty() ? seen.rho() : result.stored.rho();
+        result.rho = in.measuring && hasMoments(in.stats) ? seen.rho() : result.stored.rho();
     result.heldOutRho = heldOut.rho();
 }
 
@@ -290,7 +291,7 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
     const Range range = rangeFor(*planned.choice.format, tensor, progress);
     const InputStats* stats = inputsOf(tensor, work.calibration);
     const Measuring measuring {inputsOf(tensor, work.options.heldOut), work.ofHeldOut};
-    const bool known = (stats && !stats->hessians.empty()) || measuring.heldOut;
+    const bool known = hasMoments(stats) || measuring.heldOut;
     const SlabInput in {.tensor = tensor,
                         .choice = planned.choice,
                         .stored = work.carried ? *planned.stored : *planned.choice.format,

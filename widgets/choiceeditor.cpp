@@ -1,6 +1,7 @@
 #include "widgets/choiceeditor.h"
 
 #include "core/group.h"
+#include "core/secondmoments.h"
 #include "widgets/combo.h"
 #include "widgets/methods.h"
 #include "widgets/text.h"
@@ -113,7 +114,7 @@ void ChoiceEditor::createGrid(QFormLayout* form)
 
 void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& tensor, const quern::InputStats* inputs)
 {
-    m_moments = hasMoments(inputs);
+    m_moments = quern::hasMoments(inputs);
     const QScopedValueRollback guard(m_showing, true);
     m_cols = tensor.cols();
     fillFormats();

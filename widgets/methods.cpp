@@ -1,10 +1,8 @@
 #include "widgets/methods.h"
 
-#include "core/calibration.h"
+#include "core/secondmoments.h"
 
 #include <QCoreApplication>
-
-#include <algorithm>
 
 namespace {
 
@@ -13,17 +11,6 @@ struct Methods {
 };
 
 } // namespace
-
-bool hasMoments(const quern::InputStats* inputs)
-{
-    return inputs && !inputs->hessians.empty();
-}
-
-bool hasMoments(const quern::Calibration* calibration)
-{
-    return calibration
-        && std::ranges::any_of(calibration->inputs, [](const auto& input) { return hasMoments(&input.second); });
-}
 
 QString whyNot(const quern::Quantizer& method, const quern::BlockFormat* format, bool moments)
 {
@@ -36,7 +23,7 @@ QString whyNot(const quern::Quantizer& method, const quern::BlockFormat* format,
 
 QString whyNot(const quern::Quantizer& method, const quern::Calibration* calibration)
 {
-    if (method.needs == quern::Needs::SecondMoments && !hasMoments(calibration))
+    if (method.needs == quern::Needs::SecondMoments && !quern::hasMoments(calibration))
         return Methods::tr("Needs a calibration with second moments of the inputs (Model, Calibrate).");
     return {};
 }

@@ -4,10 +4,6 @@
 
 #include <QString>
 
-// Whether second moments are known of these inputs, null if they are not known, or of any of a calibration's.
-bool hasMoments(const quern::InputStats* inputs);
-bool hasMoments(const quern::Calibration* calibration);
-
 // Why a method cannot be chosen in this format, which may be null: a sentence; empty if it can. moments: of the inputs
 // are known.
 QString whyNot(const quern::Quantizer& method, const quern::BlockFormat* format, bool moments);

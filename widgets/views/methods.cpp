@@ -1,6 +1,7 @@
 #include "widgets/methods.h"
 
 #include "core/quantize.h"
+#include "core/secondmoments.h"
 #include "widgets/job.h"
 #include "widgets/models/methodmodel.h"
 #include "widgets/session.h"
@@ -110,7 +111,7 @@ void Methods::take()
             const bool chosen = method == subject->choice.quantizer;
             trials.push_back(
                 {.choice = {method, subject->choice.format, chosen ? subject->choice.settings : quern::Settings {}},
-                 .obstacle = whyNot(*method, subject->choice.format, hasMoments(subject->inputs())),
+                 .obstacle = whyNot(*method, subject->choice.format, quern::hasMoments(subject->inputs())),
                  .distortion = {}});
         }
     m_model.setTrials(std::move(trials));
