@@ -1,7 +1,9 @@
 #include "app/exportdialog.h"
 
 #include "core/preset.h"
+#include "core/rewrite.h"
 #include "core/secondmoments.h"
+#include "widgets/methods.h"
 #include "widgets/text.h"
 
 #include <QCheckBox>
@@ -119,6 +121,9 @@ QString ExportDialog::suggestedTarget(const Session& session, const QString& fol
     QString suffix = recipe.name.empty() ? QString() : QString::fromStdString(recipe.name);
     if (suffix.isEmpty())
         suffix = recipe.preset ? text(recipe.preset->name) : tr("quern");
+    for (const quern::RewriteChoice& choice : recipe.rewrites)
+        if (recipe.name.empty())
+            suffix += u'-' + text(choice.rewrite->name);
     if (recipe.name.empty() && !recipe.rules.empty())
         suffix += QStringLiteral("-tuned");
     return QDir(folder.isEmpty() ? model.absolutePath() : folder)
@@ -201,11 +206,14 @@ void ExportDialog::check()
 
 void ExportDialog::checkMethods()
 {
+    const quern::Recipe& recipe = m_session->recipe();
+    if (!recipe.rewrites.empty())
+        add(Verdict::Good, tr("Channels are rescaled first by %1.").arg(namesOf(recipe.rewrites)));
     const QString methods = methodsText(*m_session->plan());
     if (methods.isEmpty())
         return;
     add(Verdict::Good, methods);
-    if (m_session->recipe().preset && !quern::hasMoments(m_session->calibration().get()))
+    if (recipe.preset && !quern::hasMoments(m_session->calibration().get()))
         add(Verdict::Note,
             tr("No second moments of the inputs are known. After Calibrate (Model menu) the same types are "
                "quantized by GPTQ and descent, and lose less."));

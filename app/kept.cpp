@@ -55,7 +55,8 @@ QString figuresSoFar(const quern::PredictionSummary& known)
 
 bool changesAnything(const quern::Plan& plan)
 {
-    return std::ranges::any_of(plan.tensors, [](const auto& tensor) { return tensor.choice.quantizer != nullptr; });
+    return !plan.rewrites.empty()
+        || std::ranges::any_of(plan.tensors, [](const auto& tensor) { return tensor.choice.quantizer != nullptr; });
 }
 
 // What has been read and how, whatever it is called.

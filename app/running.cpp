@@ -6,6 +6,7 @@
 #include "core/network.h"
 #include "core/preset.h"
 #include "widgets/infobar.h"
+#include "widgets/methods.h"
 #include "widgets/text.h"
 
 #include <QDir>
@@ -19,8 +20,10 @@ QString nameOf(const quern::Recipe& recipe)
 {
     if (!recipe.name.empty())
         return text(recipe.name);
-    const QString preset = recipe.preset ? text(recipe.preset->name) : MainWindow::tr("Own recipe");
-    return recipe.preset && !recipe.rules.empty() ? MainWindow::tr("%1, tuned").arg(preset) : preset;
+    QString name = recipe.preset ? text(recipe.preset->name) : MainWindow::tr("Own recipe");
+    if (!recipe.rewrites.empty())
+        name = MainWindow::tr("%1, rescaled by %2").arg(name, namesOf(recipe.rewrites));
+    return recipe.preset && !recipe.rules.empty() ? MainWindow::tr("%1, tuned").arg(name) : name;
 }
 
 struct Calibrated {

@@ -3,6 +3,7 @@
 #include "core/error.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace quern {
 
@@ -21,6 +22,8 @@ void checkSettings(std::string_view of, std::span<const Param> params, const Set
         if (!(value >= param->minimum && value <= param->maximum))
             fail(QUERN_TEXT("core", "The setting %1 of %2 is %3; it must be from %4 to %5."), name, of, value,
                  param->minimum, param->maximum);
+        if (!param->choices.empty() && value != std::floor(value))
+            fail(QUERN_TEXT("core", "The setting %1 of %2 is %3; it must be a whole number."), name, of, value);
     }
 }
 

@@ -18,6 +18,7 @@ struct Param {
     double minimum;
     double maximum;
     double preset;
+    std::span<const char* const> choices {}; // QUERN_TEXT names of minimum, minimum + 1, ...; empty: any number
 };
 
 using Settings = std::map<std::string, double, std::less<>>; // by Param::name; absent means preset
@@ -58,7 +59,8 @@ std::span<const Quantizer* const> quantizers();
 const Quantizer* findQuantizer(std::string_view name); // null if unknown
 
 double setting(const Settings& settings, const Param& param);
-// Throws Error, naming the method or rewrite `of`, for a setting that it does not have or that is out of range.
+// Throws Error, naming the method or rewrite `of`, for a setting that it does not have, that is out of range or none of
+// the choices.
 void checkSettings(std::string_view of, std::span<const Param> params, const Settings& settings);
 
 } // namespace quern

@@ -28,6 +28,13 @@ struct FoldReport {
     double ratio = 0;             // of those chosen, as the rewrite defines it
 };
 
+// Of all places that a rewrite looked at.
+struct FoldSummary {
+    long places = 0, scaled = 0;
+    double before = 0, after = 0; // the losses' sums
+};
+FoldSummary summaryOf(std::span<const FoldReport> reports);
+
 // A change of several tensors that leaves the network's function as it was and makes quantizing it lose less.
 struct Rewrite {
     std::string_view name; // stable, written into recipes

@@ -56,22 +56,6 @@ bool knowsMagnitudes(const Calibration& calibration)
     });
 }
 
-void checkRewrite(const RewriteChoice& choice, const Calibration* calibration)
-{
-    const Rewrite& rewrite = *choice.rewrite;
-    checkSettings(rewrite.name, rewrite.params, choice.settings);
-    if (!calibration)
-        fail(QUERN_TEXT("core",
-                        "The rewrite %1 needs a calibration, which says how large the inputs of weights are. Calibrate "
-                        "the model first."),
-             rewrite.name);
-    if (!knowsMagnitudes(*calibration))
-        fail(QUERN_TEXT("core",
-                        "The rewrite %1 needs to know how large the inputs of weights are. This calibration holds only "
-                        "their squares, as importance matrices of other programs do. Calibrate the model here."),
-             rewrite.name);
-}
-
 } // namespace
 
 Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* calibration,
@@ -108,6 +92,22 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
 double rewritingShare(const Plan& plan)
 {
     return plan.rewrites.empty() ? 0 : 0.5;
+}
+
+void checkRewrite(const RewriteChoice& choice, const Calibration* calibration)
+{
+    const Rewrite& rewrite = *choice.rewrite;
+    checkSettings(rewrite.name, rewrite.params, choice.settings);
+    if (!calibration)
+        fail(QUERN_TEXT("core",
+                        "The rewrite %1 needs a calibration, which says how large the inputs of weights are. Calibrate "
+                        "the model first."),
+             rewrite.name);
+    if (!knowsMagnitudes(*calibration))
+        fail(QUERN_TEXT("core",
+                        "The rewrite %1 needs to know how large the inputs of weights are. This calibration holds only "
+                        "their squares, as importance matrices of other programs do. Calibrate the model here."),
+             rewrite.name);
 }
 
 std::vector<std::string> checkRewrites(const Recipe& recipe, const Model& model, const Calibration* calibration)

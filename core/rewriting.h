@@ -27,6 +27,9 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
 // Share of the progress of quantizing that rewrites take.
 double rewritingShare(const Plan& plan);
 
+// Whether the settings and what is known of a model's inputs, if anything, will do. Throws Error.
+void checkRewrite(const RewriteChoice& choice, const Calibration* calibration);
+
 // Whether a recipe's rewrites can be done at all. Throws Error. Returns what else there is to say, a sentence each.
 // calibration: null if there is none.
 std::vector<std::string> checkRewrites(const Recipe& recipe, const Model& model, const Calibration* calibration);

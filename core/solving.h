@@ -11,8 +11,9 @@
 namespace quern {
 
 inline constexpr Param kDamping {"damping", QUERN_TEXT("core", "Damping"), 0, 1, 0.01};
-inline constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering (0 natural, 1 by blocks, 2 by columns)"), 0,
-                                  2, 1};
+inline constexpr const char* kOrderings[] {QUERN_TEXT("core", "natural"), QUERN_TEXT("core", "by blocks"),
+                                           QUERN_TEXT("core", "by columns")}; // of enum Ordering
+inline constexpr Param kOrdering {"ordering", QUERN_TEXT("core", "Ordering"), 0, 2, 1, kOrderings};
 
 // Of methods with feedback, and those two settings.
 inline CurvatureNeeds feedbackNeeds(const Settings& settings, bool moments)

@@ -4,10 +4,9 @@
 #include "core/secondmoments.h"
 #include "widgets/combo.h"
 #include "widgets/methods.h"
+#include "widgets/settingsform.h"
 #include "widgets/text.h"
 
-#include <QCoreApplication>
-#include <QDoubleSpinBox>
 #include <QFormLayout>
 #include <QLabel>
 #include <QScopedValueRollback>
@@ -16,7 +15,6 @@
 #include <QStandardItemModel>
 
 #include <algorithm>
-#include <cmath>
 
 namespace {
 
@@ -50,7 +48,7 @@ ChoiceEditor::ChoiceEditor(QWidget* parent)
     , m_zero(new QComboBox(this))
     , m_method(new QComboBox(this))
     , m_summary(new QLabel(this))
-    , m_settingsForm(new QFormLayout)
+    , m_settings(new SettingsForm(this))
 {
     auto* form = new QFormLayout(this);
     form->setContentsMargins(0, 0, 0, 0);
@@ -65,10 +63,11 @@ ChoiceEditor::ChoiceEditor(QWidget* parent)
     m_summary->setWordWrap(true);
     m_summary->setForegroundRole(QPalette::PlaceholderText);
     form->addRow(QString(), m_summary);
-    form->addRow(m_settingsForm);
+    form->addRow(m_settings);
 
     connect(m_format, &QComboBox::activated, this, &ChoiceEditor::formatEdited);
     connect(m_method, &QComboBox::activated, this, &ChoiceEditor::methodEdited);
+    connect(m_settings, &SettingsForm::edited, this, &ChoiceEditor::edited);
 }
 
 void ChoiceEditor::createGrid(QFormLayout* form)
@@ -136,7 +135,7 @@ void ChoiceEditor::setChoice(const quern::Choice& choice, const quern::Tensor& t
     fillMethods();
     if (choice.quantizer)
         chooseItem(m_method, text(choice.quantizer->name));
-    fillSettings(choice.settings);
+    showSettings(choice.settings);
 }
 
 bool ChoiceEditor::linear() const
@@ -158,11 +157,7 @@ quern::Choice ChoiceEditor::choice() const
     const quern::BlockFormat* format = this->format();
     if (!format)
         return {};
-    quern::Choice choice {quern::findQuantizer(m_method->currentData().toString().toStdString()), format, {}};
-    for (const Control& control : m_settings)
-        if (control.box->value() != control.param->preset)
-            choice.settings.emplace(control.param->name, control.box->value());
-    return choice;
+    return {quern::findQuantizer(m_method->currentData().toString().toStdString()), format, m_settings->settings()};
 }
 
 void ChoiceEditor::fillFormats()
@@ -236,31 +231,12 @@ void ChoiceEditor::fillMethods()
     m_method->setToolTip(format ? m_method->whatsThis() : tr("Values stored as they are need no method."));
 }
 
-void ChoiceEditor::fillSettings(const quern::Settings& settings)
+void ChoiceEditor::showSettings(const quern::Settings& settings)
 {
-    while (m_settingsForm->rowCount() > 0)
-        m_settingsForm->removeRow(0);
-    m_settings.clear();
-    const quern::Choice chosen = choice();
-    m_summary->setText(chosen.quantizer ? summaryOf(*chosen.quantizer) : QString());
-    m_summary->setVisible(chosen.quantizer);
-    if (!chosen.quantizer)
-        return;
-    for (const quern::Param& param : chosen.quantizer->params) {
-        auto* box = new QDoubleSpinBox(this);
-        const bool whole = param.preset == std::floor(param.preset) && param.maximum - param.minimum >= 2;
-        box->setDecimals(whole ? 0 : 4);
-        box->setRange(param.minimum, param.maximum);
-        box->setSingleStep(whole ? 1 : (param.maximum - param.minimum) / 50);
-        box->setValue(quern::setting(settings, param));
-        auto* label = new QLabel(QCoreApplication::translate("core", param.label), this);
-        label->setWordWrap(true); // some are longer than the panel is wide
-        label->setBuddy(box);
-        box->setMinimumWidth(box->sizeHint().width()); // what gives way is the label
-        m_settingsForm->addRow(label, box);
-        connect(box, &QDoubleSpinBox::valueChanged, this, &ChoiceEditor::edited);
-        m_settings.push_back({&param, box});
-    }
+    const quern::Quantizer* method = choice().quantizer;
+    m_summary->setText(method ? summaryOf(*method) : QString());
+    m_summary->setVisible(method);
+    m_settings->setSettings(method ? method->params : std::span<const quern::Param>(), settings);
 }
 
 void ChoiceEditor::formatEdited()
@@ -268,7 +244,7 @@ void ChoiceEditor::formatEdited()
     showGrid();
     fillGroups();
     fillMethods();
-    fillSettings({});
+    showSettings({});
     emit edited();
 }
 
@@ -293,6 +269,6 @@ void ChoiceEditor::gridEdited()
 
 void ChoiceEditor::methodEdited()
 {
-    fillSettings({});
+    showSettings({});
     emit edited();
 }

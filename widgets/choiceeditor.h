@@ -5,11 +5,11 @@
 #include <QWidget>
 
 class QComboBox;
-class QDoubleSpinBox;
 class QFormLayout;
 class QLabel;
 class QSlider;
 class QSpinBox;
+class SettingsForm;
 
 // Edits a Choice: format, or bits, group and zero point of a linear grid; method and its settings.
 class ChoiceEditor : public QWidget {
@@ -29,17 +29,12 @@ signals:
     void edited(); // at every step of a drag too
 
 private:
-    struct Control { // of one setting of the method
-        const quern::Param* param;
-        QDoubleSpinBox* box;
-    };
-
     void createGrid(QFormLayout* form);
     void fillFormats();
     void showGrid();
     void fillGroups();
     void fillMethods();
-    void fillSettings(const quern::Settings& settings);
+    void showSettings(const quern::Settings& settings);
     void formatEdited();
     void gridEdited();
     void methodEdited();
@@ -53,8 +48,7 @@ private:
     QComboBox* m_zero;
     QComboBox* m_method;
     QLabel* m_summary;
-    QFormLayout* m_settingsForm;
-    std::vector<Control> m_settings;
+    SettingsForm* m_settings;
     long m_cols = 0;
     bool m_moments = false; // second moments of the tensor's inputs are known
     bool m_showing = false; // setChoice() is at it: nothing is an edit

@@ -8,5 +8,9 @@
 // are known.
 QString whyNot(const quern::Quantizer& method, const quern::BlockFormat* format, bool moments);
 QString whyNot(const quern::Quantizer& method, const quern::Calibration* calibration); // for a preset's types
+QString whyNot(const quern::Rewrite& rewrite, const quern::Calibration* calibration);
 
 QString summaryOf(const quern::Quantizer& method); // translated
+QString summaryOf(const quern::Rewrite& rewrite);
+
+QString namesOf(std::span<const quern::RewriteChoice> rewrites); // "awq (gain 0.05), smoothquant"; empty if none

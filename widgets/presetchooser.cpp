@@ -2,6 +2,7 @@
 
 #include "widgets/combo.h"
 #include "widgets/methods.h"
+#include "widgets/rewritechooser.h"
 #include "widgets/text.h"
 
 #include <QCoreApplication>
@@ -11,6 +12,7 @@ PresetChooser::PresetChooser(QWidget* parent)
     : QWidget(parent)
     , m_preset(new QComboBox(this))
     , m_method(new QComboBox(this))
+    , m_rewrites(new RewriteChooser(this))
 {
     m_preset->addItem(tr("none: as stored"), QString());
     for (const quern::Preset& preset : quern::presets()) {
@@ -33,6 +35,8 @@ PresetChooser::PresetChooser(QWidget* parent)
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
     form->addRow(tr("&Preset"), m_preset);
     form->addRow(tr("quantized &by"), m_method);
+    form->addRow(tr("rescaled by"), m_rewrites);
+    connect(m_rewrites, &RewriteChooser::edited, this, &PresetChooser::rewritesEdited);
     connect(m_preset, &QComboBox::activated, this,
             [this] { emit presetChosen(quern::findPreset(m_preset->currentData().toString().toStdString())); });
     connect(m_method, &QComboBox::activated, this,
@@ -43,6 +47,7 @@ void PresetChooser::setRecipe(const quern::Recipe& recipe, const quern::Calibrat
 {
     chooseItem(m_preset, recipe.preset ? text(recipe.preset->name) : QString());
     chooseItem(m_method, recipe.method ? text(recipe.method->name) : QString());
+    m_rewrites->setRewrites(recipe.rewrites, calibration);
     const auto methods = quern::quantizers();
     for (std::size_t i = 0; i < methods.size(); ++i) {
         const QString reason = whyNot(*methods[i], calibration);

@@ -80,6 +80,7 @@ void RecipeEditor::usePreset(const quern::Preset* preset)
     if (preset) {
         recipe.method = wanted().method;
         recipe.settings = wanted().settings;
+        recipe.rewrites = wanted().rewrites;
     }
     change(std::move(recipe), preset ? tr("Preset %1").arg(text(preset->name)) : tr("No preset"));
 }

@@ -138,6 +138,7 @@ void Session::setEvaluation(std::shared_ptr<const Evaluated> evaluation)
 bool Session::evaluationIsCurrent() const
 {
     return m_evaluation && m_plan && m_evaluation->calibration == m_calibration
+        && m_evaluation->plan->rewrites == m_plan->rewrites
         && std::ranges::equal(m_evaluation->plan->tensors, m_plan->tensors, {}, &quern::PlannedTensor::choice,
                               &quern::PlannedTensor::choice);
 }

@@ -95,17 +95,18 @@ QWidget* TunePanel::createContents()
     part->addWidget(m_choice);
     m_reset = new QPushButton(tr("&Back to the preset"), m_tensorPart);
     part->addWidget(m_reset);
-    m_refusal = wrapped(m_tensorPart);
+    layout->addWidget(m_tensorPart);
+    m_refusal = wrapped(page);
     m_refusal->setFrameShape(QFrame::StyledPanel);
     m_refusal->hide();
-    part->addWidget(m_refusal);
-    part->addWidget(line(m_tensorPart));
-    part->addWidget(createNumbers());
-    layout->addWidget(m_tensorPart);
+    layout->addWidget(m_refusal);
+    m_numbers = createNumbers(page);
+    layout->addWidget(m_numbers);
     layout->addStretch();
 
     connect(m_preset, &PresetChooser::presetChosen, this, &TunePanel::usePreset);
     connect(m_preset, &PresetChooser::methodChosen, this, &TunePanel::useMethod);
+    connect(m_preset, &PresetChooser::rewritesEdited, this, &TunePanel::useRewrites);
     connect(m_reset, &QPushButton::clicked, this, &TunePanel::reset);
     connect(m_choice, &ChoiceEditor::edited, this, [this] { apply(m_choice->choice()); });
     connect(m_session, &Session::choiceWanted, this, &TunePanel::apply);
@@ -138,11 +139,12 @@ QLayout* TunePanel::createReach()
     return rows;
 }
 
-QWidget* TunePanel::createNumbers()
+QWidget* TunePanel::createNumbers(QWidget* page)
 {
-    auto* numbers = new QWidget(m_tensorPart);
+    auto* numbers = new QWidget(page);
     auto* form = new QFormLayout(numbers);
     form->setContentsMargins(0, 0, 0, 0);
+    form->addRow(line(numbers));
     const auto row = [&](const QString& title, const QString& tip) {
         auto* value = wrapped(numbers);
         value->setAccessibleName(title);
@@ -184,7 +186,8 @@ void TunePanel::refresh()
     const quern::Recipe& recipe = m_session->recipe();
     m_preset->setRecipe(recipe, m_session->calibration().get());
     const int selected = m_session->selected();
-    m_tensorPart->setVisible(selected >= 0 && m_session->plan());
+    for (QWidget* part : {m_tensorPart, m_numbers})
+        part->setVisible(selected >= 0 && m_session->plan());
     m_shape->setVisible(selected >= 0);
     if (selected < 0) {
         m_title->setText(m_session->model() ? tr("Select a tensor to tune it.") : tr("Open a model to tune it."));
@@ -312,6 +315,14 @@ void TunePanel::useMethod(const quern::Quantizer* method)
     recipe.settings.clear();
     m_editor->change(std::move(recipe),
                      method ? tr("Preset by %1").arg(text(method->name)) : tr("Preset by the best known method"));
+}
+
+void TunePanel::useRewrites(const std::vector<quern::RewriteChoice>& rewrites, const QString& text)
+{
+    ++m_edit;
+    quern::Recipe recipe = m_editor->wanted();
+    recipe.rewrites = rewrites;
+    m_editor->change(std::move(recipe), text);
 }
 
 void TunePanel::reset()

@@ -32,7 +32,7 @@ private:
 
     QWidget* createContents();
     QLayout* createReach();
-    QWidget* createNumbers();
+    QWidget* createNumbers(QWidget* page);
     void refresh();
     void showNumbers();
     void showCarrier();
@@ -42,6 +42,7 @@ private:
     void apply(const quern::Choice& choice);
     void usePreset(const quern::Preset* preset);
     void useMethod(const quern::Quantizer* method);
+    void useRewrites(const std::vector<quern::RewriteChoice>& rewrites, const QString& text);
     void reset();
 
     Session* m_session;
@@ -53,13 +54,14 @@ private:
     QButtonGroup* m_reach;
     ChoiceEditor* m_choice;
     QPushButton* m_reset;
+    QLabel* m_refusal;
+    QWidget* m_numbers;
     QLabel* m_error;
     QLabel* m_sqnr;
     QLabel* m_output;
     QLabel* m_size;
     QLabel* m_bits;
     QLabel* m_carrier;
-    QLabel* m_refusal;
     std::optional<Numbers> m_before;
     Numbers m_now;
     int m_edit = 0, m_beforeEdit = 0; // counts edits; the one that m_before was there before

@@ -58,6 +58,16 @@ void runFormats(const Arguments& arguments, quern::Progress&)
     presets.print();
 }
 
+// "Ordering: 0 natural, 1 by blocks, 2 by columns".
+std::string meaningOf(const quern::Param& param)
+{
+    std::string meaning = param.label;
+    for (std::size_t i = 0; i < param.choices.size(); ++i)
+        meaning
+            += (i == 0 ? ": " : ", ") + significant(param.minimum + static_cast<double>(i)) + ' ' + param.choices[i];
+    return meaning;
+}
+
 // Of a method or a rewrite, with its settings.
 template <typename Entry>
 void describe(const Entry& entry, Json& list, Table& table)
@@ -69,9 +79,10 @@ void describe(const Entry& entry, Json& list, Table& table)
                             {"minimum", param.minimum},
                             {"maximum", param.maximum},
                             {"default", param.preset},
-                            {"label", param.label}});
+                            {"label", param.label},
+                            {"choices", std::vector<std::string>(param.choices.begin(), param.choices.end())}});
         table.add({"", std::string(param.name), significant(param.minimum), significant(param.maximum),
-                   significant(param.preset), param.label});
+                   significant(param.preset), meaningOf(param)});
     }
     list.push_back({{"name", entry.name}, {"summary", entry.summary}, {"settings", settings}});
 }

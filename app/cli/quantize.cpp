@@ -177,7 +177,12 @@ void addErrors(Json& tensor, const quern::TensorResult& result)
 
 Json toJson(const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports)
 {
-    Json json {{"name", rewrite.name}, {"folds", Json::array()}};
+    const quern::FoldSummary sum = quern::summaryOf(reports);
+    Json json {{"name", rewrite.name},
+               {"folds", Json::array()},
+               {"scaled", sum.scaled},
+               {"before", sum.before},
+               {"after", sum.after}};
     for (const quern::FoldReport& fold : reports)
         json["folds"].push_back({{"producer", fold.producer},
                                  {"scaled", fold.scaled},
@@ -190,15 +195,9 @@ Json toJson(const quern::Rewrite& rewrite, std::span<const quern::FoldReport> re
 void printRewrites(const Json& json)
 {
     for (const Json& rewrite : json["rewrites"]) {
-        const Json& folds = rewrite["folds"];
-        const auto scaled = std::ranges::count_if(folds, [](const Json& fold) { return fold["scaled"].get<bool>(); });
-        double before = 0, after = 0;
-        for (const Json& fold : folds) {
-            before += fold["before"].get<double>();
-            after += fold["after"].get<double>();
-        }
-        say(rewrite["name"].get<std::string>() + ": " + std::to_string(scaled) + " of "
-            + counted(static_cast<long>(folds.size()), "place") + " scaled"
+        const double before = rewrite["before"].get<double>(), after = rewrite["after"].get<double>();
+        say(rewrite["name"].get<std::string>() + ": " + std::to_string(rewrite["scaled"].get<long>()) + " of "
+            + counted(static_cast<long>(rewrite["folds"].size()), "place") + " scaled"
             + (before > 0 ? ", squared error of the outputs times " + significant(after / before) : std::string()));
     }
 }

@@ -22,8 +22,13 @@ namespace {
 
 constexpr Param kRatios {
     .name = "ratios", .label = QUERN_TEXT("core", "Ratios tried"), .minimum = 2, .maximum = 100, .preset = 20};
-constexpr Param kWeights {
-    .name = "duo", .label = QUERN_TEXT("core", "Divide by weights (0, 1)"), .minimum = 0, .maximum = 1, .preset = 1};
+constexpr const char* kNoYes[] {QUERN_TEXT("core", "no"), QUERN_TEXT("core", "yes")};
+constexpr Param kWeights {.name = "duo",
+                          .label = QUERN_TEXT("core", "Divide by weights"),
+                          .minimum = 0,
+                          .maximum = 1,
+                          .preset = 1,
+                          .choices = kNoYes};
 constexpr Param kRows {
     .name = "rows", .label = QUERN_TEXT("core", "Rows tried"), .minimum = 16, .maximum = 65536, .preset = 256};
 // Less than this is not worth it: calibrated on one text and run on another, it may as well be a loss.

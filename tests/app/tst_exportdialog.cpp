@@ -1,4 +1,5 @@
 #include "app/exportdialog.h"
+#include "core/rewrite.h"
 #include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 
@@ -17,6 +18,7 @@ class TestExportDialog : public QObject {
 private slots:
     void init();
     void saysHowItQuantizes();
+    void saysWhatRescales();
     void coarseFormatsAreExportedIfAsked();
 
 private:
@@ -67,6 +69,18 @@ void TestExportDialog::saysHowItQuantizes()
     QVERIFY(!says(*dialog(), "No second moments"));
     m_session->setRecipe({});
     QVERIFY(!says(*dialog(), "Quantized by"));
+}
+
+void TestExportDialog::saysWhatRescales()
+{
+    quern::Recipe recipe {.name = {}, .preset = quern::findPreset("Q4_0"), .rules = {}};
+    const Resolved resolved = ::resolved(recipe, *m_session->model(), nullptr);
+    m_session->setRecipe(recipe, resolved);
+    QVERIFY(!says(*dialog(), "rescaled"));
+    recipe.rewrites = {{quern::findRewrite("awq"), {{"gain", 0.05}}}};
+    m_session->setRecipe(recipe, resolved);
+    QVERIFY(says(*dialog(), "Channels are rescaled first by awq (gain 0.05)."));
+    QVERIFY(ExportDialog::suggestedTarget(*m_session, m_folder->path()).endsWith("-Q4_0-awq.gguf"));
 }
 
 void TestExportDialog::coarseFormatsAreExportedIfAsked()

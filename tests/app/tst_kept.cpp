@@ -2,6 +2,7 @@
 #include "app/kept.h"
 #include "core/evaluationfile.h"
 #include "core/preset.h"
+#include "core/rewrite.h"
 #include "tests/app/windowtest.h"
 #include "widgets/figurelist.h"
 
@@ -20,6 +21,7 @@ private slots:
     void evaluationComesBackWithItsRecipe();
     void evaluationIsKeptByContent();
     void evaluationThatCannotBeKeptIsShown();
+    void rewritesAloneAreEvaluated();
     void calibrationComesBack();
     void cacheKeepsTheNewest();
 
@@ -129,6 +131,25 @@ void TestKept::evaluationThatCannotBeKeptIsShown()
     QVERIFY(m_window->session()->evaluationIsCurrent());
     QVERIFY2(m_window->statusBar()->currentMessage().contains("cannot be kept"),
              qPrintable(m_window->statusBar()->currentMessage()));
+}
+
+// They change the weights of a model that is stored as it is: both are run.
+void TestKept::rewritesAloneAreEvaluated()
+{
+    openAndWait(demoPath());
+    Session* session = m_window->session();
+    QSignalSpy changed(session, &Session::calibrationChanged);
+    m_window->calibrate(shortRun(), {});
+    QVERIFY(changed.wait(kLong));
+    session->setRecipe({});
+    evaluateAndWait(shortRun());
+    QVERIFY(!session->evaluation()->figures.predictions.compared);
+    session->setRecipe({.name = {}, .preset = nullptr, .rewrites = {{quern::findRewrite("smoothquant"), {}}}});
+    QVERIFY2(session->plan(), qPrintable(session->planError()));
+    QVERIFY(!session->evaluationIsCurrent());
+    evaluateAndWait(shortRun());
+    QVERIFY(session->evaluation()->figures.predictions.compared);
+    QVERIFY(session->evaluation()->figures.predictions.divergence.value > 0);
 }
 
 void TestKept::calibrationComesBack()

@@ -132,6 +132,8 @@ void TestQuantizers::haveNamesAndSettings()
         for (const Param& param : quantizer->params) {
             QVERIFY2(params.insert(param.name).second && param.name.find('=') == std::string_view::npos, name.c_str());
             QVERIFY2(param.minimum <= param.preset && param.preset <= param.maximum, name.c_str());
+            if (!param.choices.empty()) // each has a name
+                QCOMPARE(static_cast<double>(param.choices.size()), param.maximum - param.minimum + 1);
         }
     }
 }

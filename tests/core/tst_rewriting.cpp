@@ -224,6 +224,8 @@ void TestRewriting::refuses_data()
                                                  << "mamba7";
     QTest::newRow("a setting out of range") << "range"
                                             << "ratios of awq is 1;";
+    QTest::newRow("no choice of a setting") << "choice"
+                                            << "must be a whole number";
     QTest::newRow("a setting of no rewrite") << "setting"
                                              << "awq has no setting damping";
 }
@@ -242,6 +244,8 @@ void TestRewriting::refuses()
         model.metadata.set("general.architecture", std::string("mamba7"));
     else if (row == "range")
         wanted.rewrites[0].settings["ratios"] = 1;
+    else if (row == "choice")
+        wanted.rewrites[0].settings["duo"] = 0.5;
     else if (row == "setting")
         wanted.rewrites[0].settings = {{"damping", 0.1}};
     const Calibration* given = row == "none" ? nullptr : &calibration;
