@@ -53,9 +53,9 @@ struct BlockFormat {
     // Stores x (`group` values, the first being value `first` of the block) under the parameters already in
     // the block, and replaces them by what they decode to now. Null where encode is.
     void (*place)(const BlockFormat& format, std::byte* block, int first, std::span<float> x) = nullptr;
-    // The same, errors counting by importance: `group` numbers that are not negative, not all 0. Null where a code
-    // stands for one weight.
-    void (*placeWeighted)(const BlockFormat& format, std::byte* block, int first, std::span<float> x,
+    // The same in many blocks, `group` values for each, errors counting by importance: `group` numbers that are not
+    // negative, not all 0. Null where a code stands for one weight.
+    void (*placeWeighted)(const BlockFormat& format, std::span<std::byte* const> blocks, int first, std::span<float> x,
                           std::span<const float> importance)
         = nullptr;
 

@@ -54,8 +54,12 @@ public:
                 const long n = std::min(step, m_targets.cols() - s);
                 if (!fitsBefore())
                     fitBlocks(s);
-                for (long row = 0; row < m_weights.rows(); ++row)
-                    walk(row, s, n);
+                if (m_format.group > 1)
+                    for (long code = s; code < s + n; code += m_format.group)
+                        walkCodes(code);
+                else
+                    for (long row = 0; row < m_weights.rows(); ++row)
+                        walk(row, s, n);
             }
         }
     }
@@ -99,24 +103,37 @@ private:
     void walk(long row, long s, long n)
     {
         const StoredRow to = rowAt(row);
-        float* targets = m_targets.row(row).data();
-        const long end = m_targets.cols(), group = m_format.group;
-        Metric::Values x;
-        for (long last = s + n; s < last; s += group) {
-            const long visit = m_first + s;
-            const float* weights = m_weights.row(row).data() + visit;
-            wanted(row, s, group, x.data());
-            if (group == 1)
-                to.place(column(visit), {x.data(), 1});
-            else
-                Metric(m_metrics.row(visit).data(), group, group).place(to, column(visit), x);
-            for (long i = 0; i < group; ++i) {
-                const float error = weights[i] - x[static_cast<std::size_t>(i)];
-                m_errors(row, visit + i) = error;
-                const long next = s + group;
-                add(error, m_feedback.unit.near.row(visit + i).data() + next, targets + next, end - next);
-            }
+        for (long last = s + n; s < last; ++s) {
+            float x = m_targets(row, s);
+            to.place(column(m_first + s), {&x, 1});
+            pass(row, s, x);
         }
+    }
+
+    // Those of all rows that share a code with column s.
+    void walkCodes(long s)
+    {
+        const long visit = m_first + s, group = m_format.group;
+        std::vector<Metric::Code> codes(static_cast<std::size_t>(m_weights.rows()));
+        for (long row = 0; row < m_weights.rows(); ++row) {
+            codes[static_cast<std::size_t>(row)].block = rowAt(row).at(column(visit));
+            wanted(row, s, group, codes[static_cast<std::size_t>(row)].values.data());
+        }
+        Metric(m_metrics.row(visit).data(), group, group)
+            .place(m_format, static_cast<int>(column(visit) % m_format.values), codes);
+        for (long row = 0; row < m_weights.rows(); ++row)
+            for (long i = 0; i < group; ++i)
+                pass(row, s + i, codes[static_cast<std::size_t>(row)].values[static_cast<std::size_t>(i)]);
+    }
+
+    // Column s is stored as x: passes its error on.
+    void pass(long row, long s, float x)
+    {
+        const float error = m_weights(row, m_first + s) - x;
+        m_errors(row, m_first + s) = error;
+        const long next = s / m_format.group * m_format.group + m_format.group;
+        add(error, m_feedback.unit.near.row(m_first + s).data() + next, m_targets.row(row).data() + next,
+            m_targets.cols() - next);
     }
 
     // What the weights of the n columns from s on would be best, not rounded, after the errors so far. Targets hold

@@ -77,65 +77,150 @@ int minusSigns(const Block& block, int v, unsigned its)
     return Block::kSigns == Signs::Even ? std::popcount(its) : 0;
 }
 
-// importance: of each weight, at most 1. Every way to store the signs is tried, each in a lane: which one is turned,
-// where one is; which delta, where the vector has one of its own.
+// Places vector v of up to 16 blocks. Every way to store the signs is tried: which one is turned, where one is; which
+// delta, where the vector has one of its own. 16 ways are searched at once, each in a lane.
 template <typename Block>
-void placeVector(Block& block, int first, std::span<float> x, std::span<const float> importance)
-{
+class VectorPlacing {
     using Book = std::remove_cvref_t<decltype(Block::codebook())>;
-    constexpr std::size_t kLength = Book::kLength;
-    constexpr bool kCoded = Block::kSigns == Signs::Coded;
-    const int v = first / static_cast<int>(kLength);
-    const float scale = block.scale(v);
-    unsigned signs = 0;
-    Targets<kLength> targets;
-    for (std::size_t k = 0; k < kLength; ++k) {
-        const float value = scale < 0.0f ? -x[k] : x[k];
-        targets.w[k] = importance[k];
-        targets.y[k] = importance[k] * (kCoded ? value : std::abs(value));
-        signs |= (value < 0.0f ? 1U : 0U) << k;
+    static constexpr bool kCoded = Block::kSigns == Signs::Coded;
+
+public:
+    static constexpr std::size_t kLength = Book::kLength;
+
+    // importance: of each weight, at most 1.
+    VectorPlacing(int v, const std::array<float, kLength>& importance)
+        : m_vector(v)
+        , m_importance(importance)
+    {
+        for (std::size_t k = 0; k < kLength; ++k) {
+            m_targets.w[k] = importance[k];
+            m_targets.y[k] = 0.0f;
+        }
+        for (std::size_t l = 0; l < m_values.size(); ++l)
+            m_values[l] = Block::kLevels[l];
     }
-    const bool turn = minusSigns(block, v, signs) % 2 != 0;
-    typename Book::Values values;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        const std::size_t k = lane % kLength;
-        if (turn)
-            targets.y[k].set(lane, -targets.y[k][lane]);
-        for (std::size_t l = 0; l < values.size(); ++l)
-            if constexpr (kCoded)
-                values[l].set(lane, Block::kLevels[l] + block.delta(v, lane % 2 != 0));
-            else
-                values[l].set(lane, Block::kLevels[l]);
+
+    // x: kLength values for each of the blocks, which become what is stored.
+    void place(std::span<std::byte* const> blocks, std::span<float> x)
+    {
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            const Block& block = *reinterpret_cast<const Block*>(blocks[i]);
+            load(i, block, x.data() + i * kLength);
+            for (std::size_t way = 0; way < ways(i, block); ++way)
+                addWay(i, way, block);
+        }
+        search();
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            Block& block = *reinterpret_cast<Block*>(blocks[i]);
+            const Vector& vector = m_vectors[i];
+            block.setCode(m_vector, vector.code, marks(vector, block));
+            block.decodeVector(m_vector, x.data() + i * kLength);
+        }
     }
-    Found found;
-    Block::codebook().find(targets, values, std::abs(scale), found);
-    const Floats heights = std::abs(scale) * found.q - 2.0f * found.p;
-    std::size_t best = 0;
-    for (std::size_t lane = 1; lane < kLanes; ++lane)
-        best = heights[lane] < heights[best] ? lane : best;
-    if constexpr (kCoded)
-        block.setCode(v, found.code[best], block.delta(v, best % 2 != 0) < 0.0f ? 1 : 0);
-    else
-        block.setCode(v, found.code[best], static_cast<int>(signs ^ (turn ? 1U << best % kLength : 0U)));
-    block.decodeVector(v, x.data());
-}
+
+private:
+    struct Vector {
+        std::array<float, kLength> y; // importance times weight, or magnitude
+        float scale, height;          // height: of the best way so far
+        unsigned signs;
+        bool turn; // one sign has to be
+        int code;
+        std::size_t way;
+    };
+
+    void load(std::size_t i, const Block& block, const float* x)
+    {
+        Vector& vector = m_vectors[i];
+        vector = {.y = {},
+                  .scale = block.scale(m_vector),
+                  .height = std::numeric_limits<float>::infinity(),
+                  .signs = 0,
+                  .turn = false,
+                  .code = 0,
+                  .way = 0};
+        for (std::size_t k = 0; k < kLength; ++k) {
+            const float value = vector.scale < 0.0f ? -x[k] : x[k];
+            vector.y[k] = m_importance[k] * (kCoded ? value : std::abs(value));
+            vector.signs |= (value < 0.0f ? 1U : 0U) << k;
+        }
+        vector.turn = minusSigns(block, m_vector, vector.signs) % 2 != 0;
+    }
+    std::size_t ways(std::size_t i, const Block& block) const
+    {
+        if constexpr (kCoded)
+            return block.delta(m_vector, false) == block.delta(m_vector, true) ? 1 : 2;
+        return m_vectors[i].turn ? kLength : 1;
+    }
+    void addWay(std::size_t i, std::size_t way, const Block& block)
+    {
+        const Vector& vector = m_vectors[i];
+        for (std::size_t k = 0; k < kLength; ++k)
+            m_targets.y[k].set(m_used, vector.turn && k == way ? -vector.y[k] : vector.y[k]);
+        if constexpr (kCoded)
+            for (std::size_t l = 0; l < m_values.size(); ++l)
+                m_values[l].set(m_used, Block::kLevels[l] + block.delta(m_vector, way != 0));
+        m_scales.set(m_used, std::abs(vector.scale));
+        m_lanes[m_used] = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(way)};
+        if (++m_used == kLanes)
+            search();
+    }
+    void search()
+    {
+        Found found;
+        Block::codebook().find(m_targets, m_values, m_scales, found);
+        const Floats heights = m_scales * found.q - 2.0f * found.p;
+        for (std::size_t lane = 0; lane < m_used; ++lane) {
+            Vector& vector = m_vectors[m_lanes[lane].vector];
+            if (heights[lane] < vector.height) {
+                vector.height = heights[lane];
+                vector.code = found.code[lane];
+                vector.way = m_lanes[lane].way;
+            }
+        }
+        m_used = 0;
+    }
+    int marks(const Vector& vector, const Block& block) const
+    {
+        if constexpr (kCoded)
+            return block.delta(m_vector, vector.way != 0) < 0.0f ? 1 : 0;
+        return static_cast<int>(vector.signs ^ (vector.turn ? 1U << vector.way : 0U));
+    }
+
+    struct Lane {
+        std::uint8_t vector, way;
+    };
+    int m_vector;
+    std::array<float, kLength> m_importance;
+    std::array<Vector, kLanes> m_vectors;
+    std::array<Lane, kLanes> m_lanes;
+    std::size_t m_used = 0; // lanes
+    Targets<kLength> m_targets;
+    typename Book::Values m_values;
+    Floats m_scales = 0.0f;
+};
 
 template <typename Block>
-void placeAlike(const BlockFormat&, std::byte* bytes, int first, std::span<float> x)
+void placeAlike(const BlockFormat&, std::byte* block, int first, std::span<float> x)
 {
-    std::array<float, std::remove_cvref_t<decltype(Block::codebook())>::kLength> alike;
+    using Placing = VectorPlacing<Block>;
+    std::array<float, Placing::kLength> alike;
     alike.fill(1.0f);
-    placeVector(*reinterpret_cast<Block*>(bytes), first, x, alike);
+    Placing(first / static_cast<int>(Placing::kLength), alike).place({&block, 1}, x);
 }
 
 template <typename Block>
-void placeWeighted(const BlockFormat&, std::byte* bytes, int first, std::span<float> x,
+void placeWeighted(const BlockFormat&, std::span<std::byte* const> blocks, int first, std::span<float> x,
                    std::span<const float> importance)
 {
-    std::array<float, std::remove_cvref_t<decltype(Block::codebook())>::kLength> shares;
+    using Placing = VectorPlacing<Block>;
+    std::array<float, Placing::kLength> shares;
     const float largest = std::ranges::max(importance);
     std::ranges::transform(importance, shares.begin(), [&](float weight) { return weight / largest; });
-    placeVector(*reinterpret_cast<Block*>(bytes), first, x, shares);
+    Placing placing(first / static_cast<int>(Placing::kLength), shares);
+    for (std::size_t i = 0; i < blocks.size(); i += kLanes) {
+        const std::size_t n = std::min<std::size_t>(kLanes, blocks.size() - i);
+        placing.place(blocks.subspan(i, n), x.subspan(i * Placing::kLength, n * Placing::kLength));
+    }
 }
 
 template <typename Block>

@@ -45,53 +45,89 @@ float Metric::cost(const Values& errors) const
     return sum;
 }
 
-Metric::Values Metric::difference(const Values& a, const Values& b) const
+// Slopes are those where it comes from.
+bool Metric::lowers(const Code& from, const Values& to) const
 {
-    Values result {};
+    Values step {};
     for (std::size_t i = 0; i < static_cast<std::size_t>(m_size); ++i)
-        result[i] = a[i] - b[i];
+        step[i] = to[i] - from.values[i];
+    float change = cost(step);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(m_size); ++i)
+        change -= 2 * step[i] * from.slopes[i];
+    return change < 0;
+}
+
+std::vector<Metric::Values> Metric::placed(const BlockFormat& format, int first, std::span<Code> codes,
+                                           const Values& importance) const
+{
+    const auto size = static_cast<std::size_t>(m_size);
+    std::vector<std::byte*> blocks;
+    std::vector<float> x;
+    for (const Code& code : codes)
+        if (code.open) {
+            blocks.push_back(code.block);
+            for (std::size_t i = 0; i < size; ++i)
+                x.push_back(code.values[i] + code.slopes[i] / importance[i]);
+        }
+    format.placeWeighted(format, blocks, first, x, {importance.data(), size});
+    std::vector<Values> result(blocks.size());
+    for (std::size_t i = 0; i < result.size(); ++i)
+        std::copy_n(x.data() + i * size, size, result[i].begin());
     return result;
 }
 
-Metric::Values Metric::placed(const StoredRow& to, long column, const Values& now, const Values& slopes,
-                              const Values& importance) const
-{
-    Values x = now;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(m_size); ++i)
-        x[i] += slopes[i] / importance[i];
-    to.placeWeighted(column, part(x), {importance.data(), static_cast<std::size_t>(m_size)});
-    return x;
-}
-
-void Metric::place(const StoredRow& to, long column, Values& x) const
+void Metric::place(const BlockFormat& format, int first, std::span<Code> codes) const
 {
     constexpr int kRounds = 4;
-    Values best = placed(to, column, x, {}, m_diagonal);
+    std::vector<Values> wanted;
+    for (Code& code : codes) {
+        wanted.push_back(code.values);
+        code.slopes = {};
+        code.open = true;
+    }
+    const std::vector<Values> nearest = placed(format, first, codes, m_diagonal);
+    for (std::size_t i = 0; i < codes.size(); ++i)
+        codes[i].values = nearest[i];
     for (int round = 0; round < kRounds; ++round) {
-        const Values slopes = times(difference(x, best));
-        if (!take(to, column, best, slopes, m_sums))
-            break;
+        for (std::size_t i = 0; i < codes.size(); ++i) {
+            Values left {};
+            for (std::size_t k = 0; k < static_cast<std::size_t>(m_size); ++k)
+                left[k] = wanted[i][k] - codes[i].values[k];
+            codes[i].slopes = times(left);
+        }
+        take(format, first, codes, m_sums, Open::Moved);
     }
-    x = best;
 }
 
-bool Metric::take(const StoredRow& to, long column, Values& now, const Values& slopes, const Values& importance) const
+void Metric::take(const BlockFormat& format, int first, std::span<Code> codes, const Values& importance,
+                  Open open) const
 {
-    const Values next = placed(to, column, now, slopes, importance), step = difference(next, now);
-    float change = cost(step);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(m_size); ++i)
-        change -= 2 * step[i] * slopes[i];
-    if (change < 0) {
-        now = next;
-        return true;
+    const auto bytes = static_cast<std::size_t>(format.bytes);
+    std::vector<std::byte> kept;
+    for (const Code& code : codes)
+        if (code.open)
+            kept.insert(kept.end(), code.block, code.block + bytes);
+    const std::vector<Values> next = placed(format, first, codes, importance);
+    std::size_t at = 0;
+    for (Code& code : codes) {
+        if (!code.open)
+            continue;
+        const bool same = next[at] == code.values, better = !same && lowers(code, next[at]);
+        if (better)
+            code.values = next[at];
+        else
+            std::copy_n(kept.data() + at * bytes, bytes, code.block);
+        code.open = open == Open::Moved ? better : !same && !better;
+        ++at;
     }
-    to.place(column, part(now));
-    return false;
 }
 
-bool Metric::improve(const StoredRow& to, long column, Values& now, const Values& slopes) const
+void Metric::improve(const BlockFormat& format, int first, std::span<Code> codes) const
 {
-    return take(to, column, now, slopes, m_diagonal) || take(to, column, now, slopes, m_sums);
+    for (Code& code : codes)
+        code.open = true;
+    take(format, first, codes, m_diagonal, Open::Refused);
+    take(format, first, codes, m_sums, Open::Refused);
 }
 
 } // namespace quern

@@ -45,10 +45,6 @@ struct StoredRow {
     {
         format.place(format, at(column), static_cast<int>(column % block), x);
     }
-    void placeWeighted(long column, std::span<float> x, std::span<const float> importance) const
-    {
-        format.placeWeighted(format, at(column), static_cast<int>(column % block), x, importance);
-    }
 };
 
 inline StoredRow storedRow(const BlockFormat& format, std::span<std::byte> blocks, long row, long cols)

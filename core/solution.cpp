@@ -78,13 +78,15 @@ void Solution::descend(int passes)
     for (int pass = 0; pass < passes && moved; ++pass) {
         moved = false;
         for (long first = 0; first < cols; first += kWalk) {
-            std::vector<std::vector<Term>> moves(static_cast<std::size_t>(m_weights.rows()));
-            for (long row = 0; row < m_weights.rows(); ++row) {
-                std::vector<Term>& ofRow = moves[static_cast<std::size_t>(row)];
-                const long n = std::min(kWalk, cols - first);
-                single ? descendBlock(row, first, n, ofRow) : descendCodes(row, first, n, ofRow);
-                moved |= !ofRow.empty();
-            }
+            Moves moves(static_cast<std::size_t>(m_weights.rows()));
+            const long n = std::min(kWalk, cols - first);
+            if (single)
+                for (long row = 0; row < m_weights.rows(); ++row)
+                    descendBlock(row, first, n, moves[static_cast<std::size_t>(row)]);
+            else
+                for (long s = 0; s < n; s += m_format.group)
+                    descendCodes(first, s, n, moves);
+            moved |= std::ranges::any_of(moves, [](const auto& ofRow) { return !ofRow.empty(); });
             spread(first, moves);
         }
     }
@@ -136,30 +138,32 @@ void Solution::changeSlopes(float* slopes, long n, const Term& moved) const
         slopes[i] += moved.factor * near[i];
 }
 
-// The same where weights share codes.
-void Solution::descendCodes(long row, long first, long n, std::vector<Term>& moves)
+// The same where weights share codes: those of all rows from column first + s on, in a block of n columns.
+void Solution::descendCodes(long first, long s, long n, Moves& moves)
 {
-    const StoredRow to = storedRow(m_format, m_blocks, row, m_weights.cols());
-    float* slopes = m_slopes.row(row).data() + first;
-    for (long s = 0; s < n; s += m_format.group) {
-        Metric::Values now {}, slope {};
+    std::vector<Metric::Code> codes;
+    for (long row = 0; row < m_weights.rows(); ++row) {
+        Metric::Code& code = codes.emplace_back();
+        code.block = storedRow(m_format, m_blocks, row, m_weights.cols()).at(first + s);
         for (long i = 0; i < m_format.group; ++i) {
             const auto at = static_cast<std::size_t>(i);
-            now[at] = m_weights(row, first + s + i) - m_errors(row, first + s + i);
-            slope[at] = slopes[s + i];
+            code.values[at] = m_weights(row, first + s + i) - m_errors(row, first + s + i);
+            code.slopes[at] = m_slopes(row, first + s + i);
         }
-        const Metric metric(m_curvature.moments->near.row(first + s).data() + s, kWalk, m_format.group);
-        Metric::Values next = now;
-        if (!metric.improve(to, first + s, next, slope))
-            continue;
-        for (long i = 0; i < m_format.group; ++i) {
-            const auto at = static_cast<std::size_t>(i);
-            if (next[at] == now[at])
-                continue;
-            m_errors(row, first + s + i) = m_weights(row, first + s + i) - next[at];
-            moves.push_back({first + s + i, now[at] - next[at]});
-            changeSlopes(slopes, n, moves.back());
-        }
+    }
+    const std::vector<Metric::Code> before = codes;
+    Metric(m_curvature.moments->near.row(first + s).data() + s, kWalk, m_format.group)
+        .improve(m_format, static_cast<int>((first + s) % m_format.values), codes);
+    for (long row = 0; row < m_weights.rows(); ++row) {
+        const auto &now = codes[static_cast<std::size_t>(row)].values,
+                   &last = before[static_cast<std::size_t>(row)].values;
+        std::vector<Term>& ofRow = moves[static_cast<std::size_t>(row)];
+        for (long i = 0; i < m_format.group; ++i)
+            if (const auto at = static_cast<std::size_t>(i); now[at] != last[at]) {
+                m_errors(row, first + s + i) = m_weights(row, first + s + i) - now[at];
+                ofRow.push_back({first + s + i, last[at] - now[at]});
+                changeSlopes(m_slopes.row(row).data() + first, n, ofRow.back());
+            }
     }
 }
 
@@ -183,7 +187,7 @@ bool Solution::move(long row, long column, Term& moved)
 }
 
 // Slopes of the other columns than [first, first + kWalk).
-void Solution::spread(long first, const std::vector<std::vector<Term>>& moves)
+void Solution::spread(long first, const Moves& moves)
 {
     const PackedMatrix& moments = m_curvature.moments->columns;
     const long width = PackedMatrix::panelRows();

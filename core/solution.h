@@ -25,13 +25,15 @@ public:
     void descend(int passes);
 
 private:
+    using Moves = std::vector<std::vector<Term>>; // of every row
+
     void measureReach();
     // moves: what errors have changed by.
     void descendBlock(long row, long first, long n, std::vector<Term>& moves);
     bool move(long row, long column, Term& moved);
-    void descendCodes(long row, long first, long n, std::vector<Term>& moves);
+    void descendCodes(long first, long s, long n, Moves& moves);
     void changeSlopes(float* slopes, long n, const Term& moved) const;
-    void spread(long first, const std::vector<std::vector<Term>>& moves);
+    void spread(long first, const Moves& moves);
 
     const Matrix& m_weights;
     const Curvature& m_curvature;

@@ -60,16 +60,17 @@ void makeCurvature(benchmark::State& state, const char* method)
         benchmark::DoNotOptimize(curvature(quantizer, format));
 }
 
-void solve(benchmark::State& state, const char* method, const char* name)
+void solve(benchmark::State& state, const char* method, const char* name, long rows)
 {
     const Quantizer& quantizer = *findQuantizer(method);
     const BlockFormat& format = *findBlockFormat(std::string_view(name));
     const auto ready = quantizer.curvature ? curvature(quantizer, format) : nullptr;
     const Settings settings;
-    std::vector<std::byte> blocks(kSize * format.rowBytes(kSize));
+    const Matrix weights = sample().weights.topRows(rows);
+    std::vector<std::byte> blocks(static_cast<std::size_t>(rows) * format.rowBytes(kSize));
     NoProgress progress;
     for (auto _ : state)
-        quantizer.run({.weights = sample().weights,
+        quantizer.run({.weights = weights,
                        .importance = {},
                        .low = 0,
                        .high = 0,
@@ -77,29 +78,27 @@ void solve(benchmark::State& state, const char* method, const char* name)
                        .settings = settings,
                        .curvature = ready.get()},
                       blocks, progress);
-    state.SetItemsProcessed(state.iterations() * kSize * kSize);
+    state.SetItemsProcessed(state.iterations() * rows * kSize);
 }
 
-BENCHMARK_CAPTURE(makeCurvature, gptq, "gptq")->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
-BENCHMARK_CAPTURE(makeCurvature, descent, "descent")
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime()
-    ->MeasureProcessCPUTime();
-BENCHMARK_CAPTURE(solve, nearest / Q4_K, "nearest", "Q4_K")
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime()
-    ->MeasureProcessCPUTime();
-BENCHMARK_CAPTURE(solve, gptq / Q4_K, "gptq", "Q4_K")
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime()
-    ->MeasureProcessCPUTime();
-BENCHMARK_CAPTURE(solve, descent / Q4_K, "descent", "Q4_K")
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime()
-    ->MeasureProcessCPUTime();
-BENCHMARK_CAPTURE(solve, gptq_descent / Q4_K, "gptq+descent", "Q4_K")
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime()
-    ->MeasureProcessCPUTime();
+// The clock of all cores, and what they do together.
+void timed(benchmark::internal::Benchmark* benchmark)
+{
+    benchmark->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
+}
+
+constexpr long kFewRows = 1024; // of formats that take long
+BENCHMARK_CAPTURE(makeCurvature, gptq, "gptq")->Apply(timed);
+BENCHMARK_CAPTURE(makeCurvature, descent, "descent")->Apply(timed);
+BENCHMARK_CAPTURE(solve, nearest / Q4_K, "nearest", "Q4_K", kSize)->Apply(timed);
+BENCHMARK_CAPTURE(solve, gptq / Q4_K, "gptq", "Q4_K", kSize)->Apply(timed);
+BENCHMARK_CAPTURE(solve, descent / Q4_K, "descent", "Q4_K", kSize)->Apply(timed);
+BENCHMARK_CAPTURE(solve, gptq_descent / Q4_K, "gptq+descent", "Q4_K", kSize)->Apply(timed);
+BENCHMARK_CAPTURE(solve, gptq / IQ1_S, "gptq", "IQ1_S", kFewRows)->Apply(timed);
+BENCHMARK_CAPTURE(solve, descent / IQ1_S, "descent", "IQ1_S", kFewRows)->Apply(timed);
+BENCHMARK_CAPTURE(solve, gptq / IQ2_XS, "gptq", "IQ2_XS", kFewRows)->Apply(timed);
+BENCHMARK_CAPTURE(solve, descent / IQ2_XS, "descent", "IQ2_XS", kFewRows)->Apply(timed);
+BENCHMARK_CAPTURE(solve, gptq / IQ3_S, "gptq", "IQ3_S", kFewRows)->Apply(timed);
+BENCHMARK_CAPTURE(solve, descent / IQ3_S, "descent", "IQ3_S", kFewRows)->Apply(timed);
 
 } // namespace

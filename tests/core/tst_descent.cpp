@@ -14,6 +14,8 @@ private slots:
     void neverCostsMoreThanItsStart_data();
     void neverCostsMoreThanItsStart();
     void searchesNoLongerThanAsked();
+    void triesEverythingThatMayPay_data();
+    void triesEverythingThatMayPay();
     void tellsCosts_data();
     void tellsCosts();
 };
@@ -100,6 +102,92 @@ void TestDescent::searchesNoLongerThanAsked()
         QVERIFY(blocks == descended(nearest(weights, h, format, effort), weights, c, format, 1));
     }
     QVERIFY(made[0] != made[1]);
+}
+
+namespace {
+
+// Descent of codes of one row without a thought for time: every one is tried for both bounds at every pass, slopes are
+// those of all errors anew.
+class LongWalk {
+public:
+    LongWalk(const Eigen::RowVectorXd& weights, const Matrix& h, const BlockFormat& format, Bytes blocks)
+        : m_weights(weights)
+        , m_h(h.cast<double>())
+        , m_format(format)
+        , m_blocks(std::move(blocks))
+    {
+    }
+
+    const Bytes& descended(int passes)
+    {
+        const long group = m_format.group;
+        for (int pass = 0; pass < passes; ++pass)
+            for (long first = 0; first < m_weights.cols(); first += group) {
+                const Eigen::MatrixXd b = m_h.block(first, first, group, group);
+                if (!move(first, b, b.diagonal()))
+                    move(first, b, b.cwiseAbs().rowwise().sum());
+            }
+        return m_blocks;
+    }
+
+private:
+    bool move(long first, const Eigen::MatrixXd& b, const Eigen::RowVectorXd& importance)
+    {
+        const Matrix values = moments::decoded(m_format, m_blocks, 1, m_weights.cols());
+        const Eigen::RowVectorXd slopes = (m_weights - values.cast<double>()) * m_h.middleCols(first, b.cols()),
+                                 now = values.middleCols(first, b.cols()).cast<double>();
+        Eigen::RowVectorXf x = (now + slopes.cwiseQuotient(importance)).cast<float>(),
+                           weight = importance.cast<float>();
+        Bytes other = m_blocks;
+        std::byte* const block = other.data() + first / m_format.values * m_format.bytes;
+        m_format.placeWeighted(m_format, {&block, 1}, static_cast<int>(first % m_format.values),
+                               {x.data(), static_cast<std::size_t>(x.size())},
+                               {weight.data(), static_cast<std::size_t>(weight.size())});
+        const Eigen::RowVectorXd step = x.cast<double>() - now;
+        if (!((step * b).dot(step) - 2 * step.dot(slopes) < 0))
+            return false;
+        m_blocks = std::move(other);
+        return true;
+    }
+
+    Eigen::RowVectorXd m_weights;
+    Eigen::MatrixXd m_h;
+    const BlockFormat& m_format;
+    Bytes m_blocks;
+};
+
+} // namespace
+
+void TestDescent::triesEverythingThatMayPay_data()
+{
+    addFormats({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"});
+}
+
+// Codes of all rows are tried side by side, and not again where they were found to be the nearest ones.
+void TestDescent::triesEverythingThatMayPay()
+{
+    QFETCH(const BlockFormat*, format);
+    constexpr long n = 512, rows = 18; // more than are searched at once
+    constexpr int kPasses = 2;
+    Matrix weights = moments::normal(rows, n, 29) * 0.02F;
+    for (long row = 0; row < rows; ++row)
+        weights.row(row) *= static_cast<float>(1 + row); // blocks of unlike scales
+    const Matrix h = moments::of(n, n, 30);
+    const Curvature c = curvature(h, *format);
+    const Bytes start = nearest(weights, h, *format), blocks = descended(start, weights, c, *format, kPasses);
+    const auto rowBytes = static_cast<std::ptrdiff_t>(format->rowBytes(n));
+    for (long row = 0; row < rows; ++row) {
+        const auto rowOf
+            = [&](const Bytes& all) { return Bytes(all.begin() + row * rowBytes, all.begin() + (row + 1) * rowBytes); };
+        const Matrix one = weights.row(row);
+        QVERIFY(rowOf(blocks) == descended(rowOf(start), one, c, *format, kPasses));
+        if (row % 8 == 0) {
+            LongWalk walk(one.row(0).cast<double>(), h, *format, rowOf(start));
+            const double expected = cost(walk.descended(kPasses), one, h, *format);
+            QVERIFY(expected < 0.95 * cost(rowOf(start), one, h, *format));
+            QVERIFY(std::abs(cost(rowOf(blocks), one, h, *format) / expected - 1) < 1e-5);
+        }
+    }
 }
 
 void TestDescent::tellsCosts_data()

@@ -97,9 +97,11 @@ private:
                                       x.begin() + static_cast<std::ptrdiff_t>(first + group));
             if (group == 1)
                 m_format.place(m_format, block.data(), static_cast<int>(first), values);
-            else
-                m_format.placeWeighted(m_format, block.data(), static_cast<int>(first), values,
+            else {
+                std::byte* const bytes = block.data();
+                m_format.placeWeighted(m_format, {&bytes, 1}, static_cast<int>(first), values,
                                        importance.subspan(first, group));
+            }
             for (std::size_t i = first; i < first + group; ++i)
                 error += double {importance[i]} * std::pow(double {x[i]} - values[i - first], 2);
         }
@@ -135,10 +137,10 @@ private:
         const long g = m_format.group;
         const Eigen::MatrixXd inverse = m_upper.block(s, s, g, g).inverse();
         const Matrix metric = (inverse * inverse.transpose()).cast<float>();
-        Metric::Values values {};
-        std::ranges::copy(x, values.begin());
-        Metric(metric.data(), g, g).place(storedRow(m_format, m_blocks, row, m_weights.cols()), column(s), values);
-        std::copy_n(values.begin(), g, x.begin());
+        Metric::Code code {.block = at(row, column(s)), .values = {}};
+        std::ranges::copy(x, code.values.begin());
+        Metric(metric.data(), g, g).place(m_format, static_cast<int>(column(s) % m_block), {&code, 1});
+        std::copy_n(code.values.begin(), g, x.begin());
     }
 
     const BlockFormat& m_format;
