@@ -1,26 +1,19 @@
 // AWQ's search on a decoder block of the shape of a 7B llama, on all cores.
 #include "core/hessian.h"
 #include "core/rewrite.h"
+#include "tests/bench/measured.h"
 #include "tests/core/modelmaker.h"
-
-#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 using namespace quern;
+using measured::normal;
+using measured::onAllCores;
 
 namespace {
 
 constexpr long kWidth = 4096, kFeed = 11008;
-
-Matrix normal(long rows, long cols, unsigned seed)
-{
-    std::mt19937 random(seed);
-    std::normal_distribution<float> distribution(0, 1);
-    return Matrix::NullaryExpr(rows, cols, [&] { return distribution(random); });
-}
 
 // Inputs whose channels differ in size, with some correlation: H = D (I + u uᵀ) D.
 std::shared_ptr<const Hessian> moments(const Eigen::RowVectorXf& sizes, unsigned seed)
@@ -100,17 +93,8 @@ void search(benchmark::State& state, const char* method, const char* format)
     }
 }
 
-BENCHMARK_CAPTURE(search, nearest / Q4_K, "nearest", "Q4_K")
-    ->Unit(benchmark::kSecond)
-    ->MeasureProcessCPUTime()
-    ->UseRealTime();
-BENCHMARK_CAPTURE(search, nearest / Q2_K, "nearest", "Q2_K")
-    ->Unit(benchmark::kSecond)
-    ->MeasureProcessCPUTime()
-    ->UseRealTime();
-BENCHMARK_CAPTURE(search, gptq / Q4_K, "gptq", "Q4_K")
-    ->Unit(benchmark::kSecond)
-    ->MeasureProcessCPUTime()
-    ->UseRealTime();
+BENCHMARK_CAPTURE(search, nearest / Q4_K, "nearest", "Q4_K")->Apply(onAllCores);
+BENCHMARK_CAPTURE(search, nearest / Q2_K, "nearest", "Q2_K")->Apply(onAllCores);
+BENCHMARK_CAPTURE(search, gptq / Q4_K, "gptq", "Q4_K")->Apply(onAllCores);
 
 } // namespace

@@ -1,26 +1,17 @@
-// The solvers on one matrix of 4096 x 4096: the factor of H, GPTQ with it, coordinate descent. On all cores; give
-// OMP_NUM_THREADS to change that.
+// The solvers on matrices of up to 4096 x 4096: the factor of H, GPTQ with it, coordinate descent.
 #include "core/curvatures.h"
 #include "core/feedback.h"
 #include "core/parallel.h"
 #include "core/rows.h"
-
-#include <benchmark/benchmark.h>
-
-#include <random>
+#include "tests/bench/measured.h"
 
 using namespace quern;
+using measured::normal;
+using measured::onAllCores;
 
 namespace {
 
 constexpr long kSize = 4096;
-
-Matrix normal(long rows, long cols, unsigned seed)
-{
-    std::mt19937 random(seed);
-    std::normal_distribution<float> values(0.0F, 1.0F);
-    return Matrix::NullaryExpr(rows, cols, [&] { return values(random); });
-}
 
 // What a tensor of normal weights and inputs that depend on each other give.
 struct Sample {
@@ -81,24 +72,18 @@ void solve(benchmark::State& state, const char* method, const char* name, long r
     state.SetItemsProcessed(state.iterations() * rows * kSize);
 }
 
-// The clock of all cores, and what they do together.
-void timed(benchmark::internal::Benchmark* benchmark)
-{
-    benchmark->Unit(benchmark::kMillisecond)->UseRealTime()->MeasureProcessCPUTime();
-}
-
 constexpr long kFewRows = 1024; // of formats that take long
-BENCHMARK_CAPTURE(makeCurvature, gptq, "gptq")->Apply(timed);
-BENCHMARK_CAPTURE(makeCurvature, descent, "descent")->Apply(timed);
-BENCHMARK_CAPTURE(solve, nearest / Q4_K, "nearest", "Q4_K", kSize)->Apply(timed);
-BENCHMARK_CAPTURE(solve, gptq / Q4_K, "gptq", "Q4_K", kSize)->Apply(timed);
-BENCHMARK_CAPTURE(solve, descent / Q4_K, "descent", "Q4_K", kSize)->Apply(timed);
-BENCHMARK_CAPTURE(solve, gptq_descent / Q4_K, "gptq+descent", "Q4_K", kSize)->Apply(timed);
-BENCHMARK_CAPTURE(solve, gptq / IQ1_S, "gptq", "IQ1_S", kFewRows)->Apply(timed);
-BENCHMARK_CAPTURE(solve, descent / IQ1_S, "descent", "IQ1_S", kFewRows)->Apply(timed);
-BENCHMARK_CAPTURE(solve, gptq / IQ2_XS, "gptq", "IQ2_XS", kFewRows)->Apply(timed);
-BENCHMARK_CAPTURE(solve, descent / IQ2_XS, "descent", "IQ2_XS", kFewRows)->Apply(timed);
-BENCHMARK_CAPTURE(solve, gptq / IQ3_S, "gptq", "IQ3_S", kFewRows)->Apply(timed);
-BENCHMARK_CAPTURE(solve, descent / IQ3_S, "descent", "IQ3_S", kFewRows)->Apply(timed);
+BENCHMARK_CAPTURE(makeCurvature, gptq, "gptq")->Apply(onAllCores);
+BENCHMARK_CAPTURE(makeCurvature, descent, "descent")->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, nearest / Q4_K, "nearest", "Q4_K", kSize)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, gptq / Q4_K, "gptq", "Q4_K", kSize)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, descent / Q4_K, "descent", "Q4_K", kSize)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, gptq_descent / Q4_K, "gptq+descent", "Q4_K", kSize)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, gptq / IQ1_S, "gptq", "IQ1_S", kFewRows)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, descent / IQ1_S, "descent", "IQ1_S", kFewRows)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, gptq / IQ2_XS, "gptq", "IQ2_XS", kFewRows)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, descent / IQ2_XS, "descent", "IQ2_XS", kFewRows)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, gptq / IQ3_S, "gptq", "IQ3_S", kFewRows)->Apply(onAllCores);
+BENCHMARK_CAPTURE(solve, descent / IQ3_S, "descent", "IQ3_S", kFewRows)->Apply(onAllCores);
 
 } // namespace
