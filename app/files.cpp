@@ -282,31 +282,35 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
         tr("Export %1").arg(QFileInfo(target).fileName()),
         [model = m_session.model(), plan = m_session.plan(), calibration = m_session.calibration(), target,
          chosen = options](quern::Progress& progress) {
-            Exported result;
+            Findings findings;
             quern::ExportOptions options = chosen;
-            options.done = [&](const quern::TensorResult& tensor) {
-                result.stored.merge(tensor.stored);
-                result.nonFinite += tensor.nonFinite;
-                for (const std::string& warning : tensor.warnings)
-                    result.warnings << text(warning);
-            };
+            findings.listen(options);
             quern::exportModel(*model, *plan, calibration.get(), nativePath(target), options, progress);
-            return result;
+            return findings;
         },
-        [this, target, recipe, command, plan = m_session.plan(), model = m_session.model()](const Exported& result) {
+        [this, target, recipe, command, plan = m_session.plan(), model = m_session.model()](const Findings& findings) {
             QString message = tr("%1 exported: %2, %3 bits per weight, relative error %4.")
                                   .arg(QFileInfo(target).fileName(), bytesText(plan->fileBytes),
-                                       fixed(plan->bitsPerWeight(*model)), figure(result.stored.relative()));
-            if (result.nonFinite > 0)
-                message += u' ' + tr("Weights that were no finite numbers and became zero: %L1.").arg(result.nonFinite);
+                                       fixed(plan->bitsPerWeight(*model)), figure(findings.stored.relative()));
+            if (findings.nonFinite > 0)
+                message
+                    += u' ' + tr("Weights that were no finite numbers and became zero: %L1.").arg(findings.nonFinite);
             const QUrl folder = QUrl::fromLocalFile(QFileInfo(target).absolutePath());
-            const InfoBar::Tone tone = result.warnings.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning;
-            m_info->tell(tone, message, result.warnings,
-                         {{tr("Open &folder"), [folder] { QDesktopServices::openUrl(folder); }},
-                          {tr("&Copy command line"), [this, recipe, command] { copyCommandLine(recipe, command); }},
-                          {tr("Open the &result"), [this, target] { openModel(target); }}});
+            tell(message, findings,
+                 {{tr("Open &folder"), [folder] { QDesktopServices::openUrl(folder); }},
+                  {tr("&Copy command line"), [this, recipe, command] { copyCommandLine(recipe, command); }},
+                  {tr("Open the &result"), [this, target] { openModel(target); }}});
             emit exported(target);
         });
+}
+
+// With what was found on the way.
+void MainWindow::tell(QString message, const Findings& findings, const std::vector<InfoBar::Button>& buttons)
+{
+    for (const QString& rewrite : findings.rewrites)
+        message += u' ' + rewrite;
+    m_info->tell(findings.warnings.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning, message,
+                 findings.warnings + findings.places, buttons);
 }
 
 quern::Command MainWindow::commandFor(const QString& target) const

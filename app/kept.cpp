@@ -83,19 +83,13 @@ QString pathOf(const QString& folder, const QString& beginning, const QString& k
     return QDir(folder).filePath(beginning + key + QStringLiteral(".gguf"));
 }
 
-quern::Evaluation evaluatedNow(const quern::Model& model, const quern::Plan& plan,
-                               const quern::Calibration* calibration, const quern::Chunks& chunks,
-                               const QString& workspace, quern::Progress& progress)
+quern::Model quantized(const quern::Model& model, const quern::Plan& plan, const quern::Calibration* calibration,
+                       const QString& workspace, Findings& findings, quern::Progress& progress)
 {
-    Running running(progress);
-    quern::EvaluateOptions options;
-    options.sofar = [&](const quern::PredictionSummary& known) { running.tell(figuresSoFar(known)); };
-    if (!changesAnything(plan))
-        return quern::evaluate(model, chunks, options, running);
-    quern::ProgressPart first(running, 0, kQuantizing), second(running, kQuantizing, 1);
-    const quern::Model quantized
-        = quern::quantize(model, plan, calibration, {.workspace = nativePath(workspace), .done = {}}, first);
-    return quern::evaluate(quantized, model, chunks, options, second);
+    quern::QuantizeOptions options;
+    options.workspace = nativePath(workspace);
+    findings.listen(options);
+    return quern::quantize(model, plan, calibration, options, progress);
 }
 
 } // namespace
@@ -132,9 +126,19 @@ kept::Evaluation kept::evaluated(const quern::Model& model, const quern::Plan& p
     const std::string text = textOf(run);
     const QString file = pathOf(folder, evaluationsOf(model, plan, calibration), keyOf(text, run));
     if (auto known = cache::read(file, quern::readEvaluation))
-        return {std::move(*known), std::nullopt};
+        return {.figures = std::move(*known)};
     const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), text, run.context, run.most, progress);
-    Evaluation found {evaluatedNow(model, plan, calibration, chunks, folder, progress), std::nullopt};
+    Running running(progress);
+    quern::EvaluateOptions options;
+    options.sofar = [&](const quern::PredictionSummary& known) { running.tell(figuresSoFar(known)); };
+    Evaluation found;
+    if (changesAnything(plan)) {
+        quern::ProgressPart first(running, 0, kQuantizing), second(running, kQuantizing, 1);
+        const quern::Model made = quantized(model, plan, calibration, folder, found.findings, first);
+        found.figures = quern::evaluate(made, model, chunks, options, second);
+    } else {
+        found.figures = quern::evaluate(model, chunks, options, running);
+    }
     found.figures.text = run.title.toStdString();
     try {
         quern::writeEvaluation(found.figures, nativePath(file), true);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/findings.h"
 #include "app/rundialog.h"
 
 // What running a model on a text finds: taken from the cache, or found now and kept there. folder: of the cache, which
@@ -19,6 +20,7 @@ std::optional<quern::Evaluation> evaluation(const quern::Model& model, const que
 
 struct Evaluation {
     quern::Evaluation figures;
+    Findings findings;                // of quantizing; empty where the figures come from the cache
     std::optional<quern::Error> loss; // why they could not be kept
 };
 // The model under the plan, compared with itself as it is; alone if the plan changes nothing. Throws Error, Cancelled.

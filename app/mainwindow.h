@@ -1,10 +1,12 @@
 #pragma once
 
 #include "app/exportdialog.h"
+#include "app/findings.h"
 #include "app/rundialog.h"
 #include "app/settings.h"
 #include "core/commandline.h"
 #include "widgets/analysis.h"
+#include "widgets/infobar.h"
 #include "widgets/jobqueue.h"
 #include "widgets/recipeeditor.h"
 #include "widgets/session.h"
@@ -12,7 +14,6 @@
 #include <QMainWindow>
 
 class BudgetStrip;
-class InfoBar;
 class JobStatus;
 class ModelPanel;
 class QActionGroup;
@@ -65,11 +66,6 @@ private:
         Resolved resolved;
         QString presetError; // why the usual preset is not the recipe; empty if it is
     };
-    struct Exported {
-        quern::Distortion stored;
-        std::uint64_t nonFinite = 0; // weights that became zero
-        QStringList warnings;        // of methods that could not be used as they were chosen
-    };
 
     // menus.cpp
     QAction* action(const QString& text, const QKeySequence& shortcut, const std::function<void()>& triggered);
@@ -100,7 +96,7 @@ private:
     void showNotes(const QString& presetError);
     void refuse(const QString& title, const QString& sentence);
     void chooseTarget();
-    void showExported(const QString& target, const Exported& result, quern::Command command);
+    void tell(QString message, const Findings& findings, const std::vector<InfoBar::Button>& buttons = {});
     void copyCommandLine();
     void copyCommandLine(const quern::Recipe& recipe, quern::Command command);
     quern::Command commandFor(const QString& target) const;

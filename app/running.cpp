@@ -5,6 +5,7 @@
 #include "core/calibrate.h"
 #include "core/network.h"
 #include "core/preset.h"
+#include "core/secondmoments.h"
 #include "widgets/infobar.h"
 #include "widgets/methods.h"
 #include "widgets/text.h"
@@ -24,6 +25,17 @@ QString nameOf(const quern::Recipe& recipe)
     if (!recipe.rewrites.empty())
         name = MainWindow::tr("%1, rescaled by %2").arg(name, namesOf(recipe.rewrites));
     return recipe.preset && !recipe.rules.empty() ? MainWindow::tr("%1, tuned").arg(name) : name;
+}
+
+// That the preset's types are quantized by another method now that second moments are known; empty if they are not.
+QString usualMethodNow(const quern::Recipe& recipe, const quern::Calibration& calibration)
+{
+    const quern::BlockFormat* format = recipe.preset ? quern::findBlockFormat(recipe.preset->format) : nullptr;
+    if (!format || recipe.method || !quern::hasMoments(&calibration))
+        return {};
+    const quern::Quantizer &before = quern::usualMethod(*format, false), &now = quern::usualMethod(*format, true);
+    return &before == &now ? QString()
+                           : u' ' + MainWindow::tr("The preset is quantized by %1 from now on.").arg(text(now.name));
 }
 
 struct Calibrated {
@@ -136,6 +148,8 @@ void MainWindow::evaluate(const TextRun& run)
             evaluated->figures = std::move(found.figures);
             if (found.loss)
                 statusBar()->showMessage(tr("The figures cannot be kept: %1").arg(sentence(*found.loss)), kMessage);
+            if (!found.findings.rewrites.isEmpty() || !found.findings.warnings.isEmpty())
+                tell(tr("%1 evaluated.").arg(evaluated->recipe), found.findings);
             m_session.setEvaluation(evaluated);
             raiseView("output");
         });
@@ -182,7 +196,8 @@ void MainWindow::showCalibrated(const quern::Calibration& calibration)
     m_info->tell(doubts.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
                  tr("Calibrated on %1: the inputs of %2 are known. Presets may give some tensors other types now; "
                     "Distribution, Channels and Overview show what the weights receive.")
-                     .arg(datasetsOf(calibration), tensorsText(static_cast<int>(calibration.inputs.size()))),
+                         .arg(datasetsOf(calibration), tensorsText(static_cast<int>(calibration.inputs.size())))
+                     + usualMethodNow(m_session.recipe(), calibration),
                  doubts);
 }
 

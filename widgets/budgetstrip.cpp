@@ -95,8 +95,9 @@ QString BudgetStrip::errorSummary() const
         return {};
     if (!m_error)
         return tr("error not measured");
-    return (m_estimated || !m_measured ? QStringLiteral("~ ") : QString())
-        + tr("relative error %1").arg(figure(*m_error));
+    const QString error
+        = m_session->recipe().rewrites.empty() ? tr("relative error %1") : tr("relative error %1 without rewrites");
+    return (m_estimated || !m_measured ? QStringLiteral("~ ") : QString()) + error.arg(figure(*m_error));
 }
 
 void BudgetStrip::describe()

@@ -1,7 +1,6 @@
 #include "widgets/methods.h"
 
 #include "core/error.h"
-#include "core/rewrite.h"
 #include "core/rewriting.h"
 #include "core/secondmoments.h"
 #include "widgets/text.h"
@@ -65,4 +64,37 @@ QString namesOf(std::span<const quern::RewriteChoice> rewrites)
             names.back() += QStringLiteral(" (%1)").arg(values.join(QStringLiteral(", ")));
     }
     return names.join(QStringLiteral(", "));
+}
+
+QString withoutRewrites(const quern::Recipe& recipe)
+{
+    return recipe.rewrites.empty()
+        ? QString()
+        : Methods::tr("Shown as it is without %1, which rescales channels when the whole model is quantized.")
+              .arg(namesOf(recipe.rewrites));
+}
+
+QString gainOf(const quern::Rewrite& rewrite, const quern::FoldSummary& sum)
+{
+    const QString scaled = Methods::tr("%1: %2 of %n places scaled", "", static_cast<int>(sum.places))
+                               .arg(text(rewrite.name))
+                               .arg(sum.scaled);
+    return sum.before > 0
+        ? Methods::tr("%1, squared error of the outputs times %2.").arg(scaled, figure(sum.after / sum.before))
+        : scaled + u'.';
+}
+
+QStringList placesOf(const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports)
+{
+    QStringList places;
+    for (const quern::FoldReport& report : reports) {
+        if (!report.scaled)
+            continue;
+        const QString place = Methods::tr("%1 scales after %2 with ratio %3")
+                                  .arg(text(rewrite.name), text(report.producer), figure(report.ratio));
+        places << (report.before > 0
+                       ? Methods::tr("%1: squared error times %2.").arg(place, figure(report.after / report.before))
+                       : place + u'.');
+    }
+    return places;
 }

@@ -1,8 +1,9 @@
 #pragma once
 
 #include "core/recipe.h"
+#include "core/rewrite.h"
 
-#include <QString>
+#include <QStringList>
 
 // Why a method cannot be chosen in this format, which may be null: a sentence; empty if it can. moments: of the inputs
 // are known.
@@ -14,3 +15,9 @@ QString summaryOf(const quern::Quantizer& method); // translated
 QString summaryOf(const quern::Rewrite& rewrite);
 
 QString namesOf(std::span<const quern::RewriteChoice> rewrites); // "awq (gain 0.05), smoothquant"; empty if none
+// That figures and pictures of single tensors are without the recipe's rewrites; empty if it has none.
+QString withoutRewrites(const quern::Recipe& recipe);
+
+// What a rewrite did to a model: a sentence, and one for each place that it scaled.
+QString gainOf(const quern::Rewrite& rewrite, const quern::FoldSummary& sum);
+QStringList placesOf(const quern::Rewrite& rewrite, std::span<const quern::FoldReport> reports);

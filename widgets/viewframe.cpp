@@ -1,5 +1,8 @@
 #include "widgets/viewframe.h"
 
+#include "widgets/methods.h"
+#include "widgets/session.h"
+
 #include <QAccessible>
 #include <QCheckBox>
 #include <QComboBox>
@@ -72,20 +75,25 @@ ViewFrame::ViewFrame(QWidget* parent)
     : QWidget(parent)
     , m_controls(new QWidget(this))
     , m_status(new QLabel(this))
+    , m_note(new QLabel(this))
 {
     new FlowLayout(m_controls);
     QSizePolicy policy(QSizePolicy::Preferred, QSizePolicy::Minimum);
     policy.setHeightForWidth(true);
     m_controls->setSizePolicy(policy);
-    m_status->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
-    m_status->setTextFormat(Qt::PlainText);
-    m_status->setTextInteractionFlags(Qt::TextSelectableByMouse);
-    m_status->setIndent(kSpacing);
+    for (QLabel* line : {m_status, m_note}) {
+        line->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Fixed);
+        line->setTextFormat(Qt::PlainText);
+        line->setTextInteractionFlags(Qt::TextSelectableByMouse);
+        line->setIndent(kSpacing);
+    }
+    m_note->hide();
     auto* layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(0);
     layout->addWidget(m_controls);
     layout->addWidget(m_status);
+    layout->addWidget(m_note);
 }
 
 // The children die after this object is no view any more; what they say by then (a focus that goes) has no listener.
@@ -151,4 +159,15 @@ void ViewFrame::setStatus(const QString& text)
 QString ViewFrame::status() const
 {
     return m_status->text();
+}
+
+void ViewFrame::noteRewrites(const Session* session)
+{
+    const auto note = [this, session] {
+        m_note->setText(withoutRewrites(session->recipe()));
+        m_note->setToolTip(m_note->text());
+        m_note->setVisible(!m_note->text().isEmpty());
+    };
+    connect(session, &Session::recipeChanged, this, note);
+    note();
 }

@@ -6,6 +6,7 @@
 class QComboBox;
 class QCheckBox;
 class QLabel;
+class Session;
 
 // Items side by side, wrapped like words, so that a narrow dock shows all controls.
 class FlowLayout : public QLayout {
@@ -44,10 +45,13 @@ public:
     void setStatus(const QString& text); // "": what setHint said
     void setHint(const QString& text);
     QString status() const;
+    // For views of single tensors: under the status it says while the recipe has rewrites, which they do not show.
+    void noteRewrites(const Session* session);
 
 private:
     QWidget* m_controls;
     QWidget* m_content = nullptr;
     QLabel* m_status;
+    QLabel* m_note;
     QString m_hint;
 };

@@ -33,6 +33,7 @@ private slots:
     void initTestCase();
     void init();
     void cleanup();
+    void staysAsItIsWithoutAModel();
     void demoIsOpenedAndMeasured();
     void everyTensorCanBeSelected();
     void sliderChangesThePlanAndUndoBringsItBack();
@@ -124,6 +125,16 @@ QAction* TestMainWindow::action(const QString& text) const
     const auto actions = m_window->findChildren<QAction*>();
     const auto it = std::ranges::find_if(actions, [&](QAction* action) { return plain(action->text()) == text; });
     return it == actions.end() ? nullptr : *it;
+}
+
+// A layout that asks for more room each time it is given some would never come to rest.
+void TestMainWindow::staysAsItIsWithoutAModel()
+{
+    m_window->arrange(MainWindow::Perspective::Explore);
+    QTest::qWait(100);
+    const QSize before = m_window->size();
+    QTest::qWait(300);
+    QCOMPARE(m_window->size(), before);
 }
 
 void TestMainWindow::demoIsOpenedAndMeasured()

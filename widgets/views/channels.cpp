@@ -81,6 +81,7 @@ Channels::Channels(Session* session, QWidget* parent)
     , m_sigma(new QCPItemStraightLine(m_plot))
     , m_sigmaText(new QCPItemText(m_plot))
 {
+    noteRewrites(session);
     m_sort = addChoice(tr("&Order"), {tr("As stored"), tr("Largest weight first"), tr("Strongest input first")});
     m_overlay = addSwitch(tr("Strength of &inputs"), true);
     auto* splitter = new QSplitter(this);
@@ -114,7 +115,6 @@ void Channels::makeList()
     m_list->horizontalHeaderItem(InputRms)->setToolTip(
         tr("Root mean square of what the channel receives, by the calibration"));
     m_list->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
-    m_list->horizontalHeader()->setStretchLastSection(true);
     m_list->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
     m_list->setSizePolicy(QSizePolicy::Minimum, QSizePolicy::Expanding); // never narrower than its columns
 }

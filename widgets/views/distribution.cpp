@@ -75,6 +75,7 @@ Distribution::Distribution(Session* session, QWidget* parent)
     : ViewFrame(parent)
     , m_session(session)
 {
+    noteRewrites(session);
     addControls();
     auto* splitter = new QSplitter(this);
     splitter->addWidget(plotWithTails());

@@ -55,6 +55,7 @@ MatrixView::MatrixView(Session* session, QWidget* parent)
     , m_session(session)
     , m_plot(new MatrixPlot(this))
 {
+    noteRewrites(session);
     m_layer = addChoice(tr("S&how:"), {tr("Weight |w|"), tr("Error |w − q|"), tr("Scale of groups")});
     m_log = addSwitch(tr("&Log colours"), true);
     setContent(m_plot);

@@ -1,5 +1,6 @@
 #include "widgets/views/numberspanel.h"
 
+#include "widgets/errorfigures.h"
 #include "widgets/text.h"
 
 #include <QLocale>
@@ -47,12 +48,11 @@ void NumbersPanel::addErrors(const Session::Error& error, std::optional<double> 
     const QString mark = error.exact ? QString() : QStringLiteral("~ ");
     const quern::Distortion& distortion = error.distortion;
     addLine(tr("Relative RMS error"), mark + figure(distortion.relative()));
-    addLine(tr("SQNR"), mark + tr("%1 dB").arg(fixed(distortion.sqnr())));
+    addLine(sqnr().name, mark + sqnr().written(distortion), sqnr().tip);
     addLine(tr("RMS error"), mark + figure(distortion.rmse()));
     addLine(tr("Largest error"), mark + figure(distortion.largest));
     if (distortion.outputPower > 0)
-        addLine(tr("Output error"), mark + figure(distortion.rho()),
-                tr("Share of the output's power that is error, by the calibration's inputs"));
+        addLine(outputError().name, mark + outputError().written(distortion), outputError().tip);
     if (errorPerStep)
         addLine(tr("Error / step"), QStringLiteral("~ ") + fixed(*errorPerStep, 3),
                 tr("RMS error over the distance of levels: 0.289 where rounding is all that happens, more where "

@@ -61,6 +61,7 @@ Overview::Overview(Session* session, QWidget* parent)
     , m_plot(new OverviewPlot(this))
     , m_cells(m_plot->cells())
 {
+    noteRewrites(session);
     QStringList names;
     for (const quern::Measure& measure : quern::measures())
         names.append(measureText(measure));
