@@ -27,17 +27,37 @@ bool changeable(const Tensor& tensor, const Targets& targets)
     return targets.contains(tensor.name) || (tensor.format->floating() && tensor.format->encode);
 }
 
-// Those that scale only what may change.
-std::vector<Fold> foldsOf(const Network& network, const Targets& targets)
+// Whether it scales only what may change.
+bool usable(const Fold& fold, const Targets& targets)
+{
+    const auto may = [&](const Tensor& tensor) { return changeable(tensor, targets); };
+    return may(fold.producer) && (!fold.bias || may(*fold.bias)) && std::ranges::all_of(fold.consumers, may);
+}
+
+std::vector<Fold> usableFolds(const Network& network, const Targets& targets)
 {
     std::vector<Fold> folds;
     for (long block = 0; block < network.sizes.blocks; ++block)
-        for (Fold& fold : foldsOf(network, block)) {
-            const auto may = [&](const Tensor& tensor) { return changeable(tensor, targets); };
-            if (may(fold.producer) && (!fold.bias || may(*fold.bias)) && std::ranges::all_of(fold.consumers, may))
+        for (Fold& fold : foldsOf(network, block))
+            if (usable(fold, targets))
                 folds.push_back(std::move(fold));
-        }
     return folds;
+}
+
+// The one that scales the columns of a tensor, alone.
+std::vector<Fold> foldFeeding(const Tensor& tensor, const Network& network, const Targets& targets)
+{
+    if (const int block = layerOf(tensor.name); block >= 0 && block < network.sizes.blocks)
+        for (Fold& fold : foldsOf(network, block))
+            if (std::ranges::find(fold.consumers, tensor.name, &Tensor::name) != fold.consumers.end()) {
+                if (!usable(fold, targets))
+                    fail(QUERN_TEXT("core",
+                                    "The channels that %1 reads cannot be scaled: what makes them (%2), or another "
+                                    "tensor that reads them, keeps blocks as they are."),
+                         tensor.name, fold.producer.name);
+                return {std::move(fold)};
+            }
+    fail(QUERN_TEXT("core", "Nothing feeds %1 that could be scaled to make up for scaling its columns."), tensor.name);
 }
 
 // What is copied has the format in the file that it has in the model as it was.
@@ -74,7 +94,7 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
         ProgressPart scaling(progress, before + kSearching / all, before + 1 / all);
         const Network network = openNetwork(result.model);
         const Targets targets = targetsOf(result.model, result.plan);
-        const std::vector<Fold> folds = foldsOf(network, targets);
+        const std::vector<Fold> folds = usableFolds(network, targets);
         std::vector<FoldReport> reports;
         const FactorsByName factors
             = rewrite->factors({folds, result.calibration, targets, settings}, reports, searching);
@@ -92,6 +112,34 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
 double rewritingShare(const Plan& plan)
 {
     return plan.rewrites.empty() ? 0 : 0.5;
+}
+
+RewrittenPreview previewRewritten(const Model& model, std::size_t tensor, const Plan& plan,
+                                  const RewriteChoice& rewrite, const Calibration& calibration, Progress& progress)
+{
+    checkRewrite(rewrite, &calibration);
+    ProgressPart searching(progress, 0, kSearching), rest(progress, kSearching, 1);
+    const Network network = openNetwork(model);
+    const Targets targets = targetsOf(model, plan);
+    Model one = model;
+    one.tensors = {model.tensors[tensor]};
+    const std::string name = one.tensors[0].name;
+    const std::vector<Fold> folds = foldFeeding(one.tensors[0], network, targets);
+    std::vector<FoldReport> reports;
+    FactorsByName factors
+        = rewrite.rewrite->factors({folds, calibration, targets, rewrite.settings}, reports, searching);
+    if (reports.empty())
+        fail(QUERN_TEXT("core", "The calibration does not know the inputs of %1."), name);
+    std::erase_if(factors, [&](const auto& factor) { return factor.first != name; });
+    Calibration known;
+    if (const InputStats* stats = calibration.find(name))
+        known.inputs.emplace(name, *stats);
+    one = rescaled(one, factors, {}, rest);
+    known = rescaled(known, factors);
+    const InputStats* inputs = inputsOf(one.tensors[0], &known);
+    const Distortion distortion = preview(one.tensors[0], plan.tensors[tensor].choice, inputs, 1, rest);
+    model.check();
+    return {distortion, summaryOf(reports)};
 }
 
 void checkRewrite(const RewriteChoice& choice, const Calibration* calibration)

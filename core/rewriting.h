@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/quantize.h"
+#include "core/rewrite.h"
 
 namespace quern {
 
@@ -26,6 +27,16 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
 
 // Share of the progress of quantizing that rewrites take.
 double rewritingShare(const Plan& plan);
+
+// What a plan's choice makes of one tensor after a rewrite of nothing but the place that feeds its columns.
+struct RewrittenPreview {
+    Distortion distortion; // as preview's, exact, from what the rewrite made of the tensor
+    FoldSummary fold;      // of that place, each expert counting as one
+};
+// The choices for other tensors that read the same channels have a say in the scales, too; the plan's rewrites have
+// none. Throws Error where nothing feeds the tensor that could be scaled, Cancelled.
+RewrittenPreview previewRewritten(const Model& model, std::size_t tensor, const Plan& plan,
+                                  const RewriteChoice& rewrite, const Calibration& calibration, Progress& progress);
 
 // Whether the settings and what is known of a model's inputs, if anything, will do. Throws Error.
 void checkRewrite(const RewriteChoice& choice, const Calibration* calibration);

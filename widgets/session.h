@@ -80,8 +80,12 @@ public:
     void chooseLayer(int layer) { emit layerChosen(layer); }
     void chooseKind(const QString& kind) { emit kindChosen(kind); } // kindOf() its tensors' names
     void wantEvaluation() { emit evaluationWanted(); }
-    void wantChoice(const quern::Choice& choice) { emit choiceWanted(choice); } // for the selected tensor
-    void open(int tensor);                                                      // selects it and asks for a closer look
+    // For the selected tensor; with a rewrite, if there is one in it, of the whole model.
+    void wantChoice(const quern::Choice& choice, const quern::RewriteChoice& rewrite = {})
+    {
+        emit choiceWanted(choice, rewrite);
+    }
+    void open(int tensor); // selects it and asks for a closer look
 
 signals:
     void modelChanged();
@@ -96,7 +100,7 @@ signals:
     void layerChosen(int layer);
     void kindChosen(const QString& kind);
     void evaluationWanted();
-    void choiceWanted(const quern::Choice& choice);
+    void choiceWanted(const quern::Choice& choice, const quern::RewriteChoice& rewrite);
     void opened(int tensor); // double-click, Enter: show its matrix
 
 private:

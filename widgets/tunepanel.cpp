@@ -1,5 +1,8 @@
 #include "widgets/tunepanel.h"
 
+#include "core/rewrite.h"
+#include "widgets/errorfigures.h"
+#include "widgets/methods.h"
 #include "widgets/presetchooser.h"
 #include "widgets/text.h"
 
@@ -153,14 +156,14 @@ QWidget* TunePanel::createNumbers(QWidget* page)
         return value;
     };
     m_error = row(tr("Relative error"), tr("Root of the summed squared error over the summed squared weights"));
-    m_sqnr = row(tr("SQNR"), tr("Signal to quantization noise ratio; 6 dB are worth about one bit"));
-    m_output = row(tr("Output error ρ"),
-                   tr("Mean square of the output's error over that of the output, on the "
-                      "calibration's inputs"));
+    m_sqnr = row(sqnr().name, sqnr().tip);
+    m_output = row(outputError().name, outputError().tip);
     m_size = row(tr("Size"), tr("Of this tensor in the exported file"));
     m_bits = row(tr("Bits per weight"), tr("In the exported file"));
     m_carrier = wrapped(numbers);
     form->addRow(m_carrier);
+    m_rewrites = wrapped(numbers);
+    form->addRow(m_rewrites);
     return numbers;
 }
 
@@ -250,21 +253,20 @@ void TunePanel::showNumbers()
         return n.error ? (n.error->exact ? QString() : QStringLiteral("~ ")) + value(n.error->distortion) : QString();
     };
     const auto relative = [](const quern::Distortion& d) { return figure(d.relative()); };
-    const auto sqnr = [](const quern::Distortion& d) {
-        return d.errorSquares > 0 ? tr("%1 dB").arg(fixed(d.sqnr(), 1)) : tr("exact");
-    };
     const auto output = [](const quern::Distortion& d) {
-        return d.outputPower > 0 ? figure(d.rho()) : tr("not known without a calibration");
+        return d.outputPower > 0 ? outputError().written(d) : tr("not known without a calibration");
     };
     const Numbers before = m_before.value_or(Numbers {});
     const QString& failure = m_session->failure(now.tensor);
     const QString pending = failure.isEmpty() ? tr("measuring…") : failure;
     m_error->setText(now.error ? change(error(before, relative), error(now, relative)) : pending);
-    m_sqnr->setText(now.error ? change(error(before, sqnr), error(now, sqnr)) : QString());
+    m_sqnr->setText(now.error ? change(error(before, sqnr().written), error(now, sqnr().written)) : QString());
     m_output->setText(now.error ? change(error(before, output), error(now, output)) : QString());
     m_size->setText(change(m_before ? bytesText(before.bytes) : QString(), bytesText(now.bytes)));
     m_bits->setText(change(m_before ? fixed(before.bits) : QString(), fixed(now.bits)));
     showCarrier();
+    m_rewrites->setText(withoutRewrites(m_session->recipe()));
+    m_rewrites->setVisible(!m_rewrites->text().isEmpty());
 }
 
 void TunePanel::showCarrier()
@@ -290,7 +292,7 @@ void TunePanel::showCarrier()
     m_carrier->setVisible(!sentences.isEmpty());
 }
 
-void TunePanel::apply(const quern::Choice& choice)
+void TunePanel::apply(const quern::Choice& choice, const quern::RewriteChoice& rewrite)
 {
     if (m_session->selected() < 0 || !m_session->plan())
         return;
@@ -298,7 +300,14 @@ void TunePanel::apply(const quern::Choice& choice)
         ++m_edit;
     const std::string pattern = this->pattern();
     const QString what = choice.format ? text(choice.format->name) : tr("as stored");
-    m_editor->addRule({pattern, choice}, tr("%1: %2").arg(text(pattern), what), m_gesture);
+    if (!rewrite.rewrite)
+        return m_editor->addRule({pattern, choice}, tr("%1: %2").arg(text(pattern), what), m_gesture);
+    quern::Recipe recipe = m_editor->wanted();
+    if (std::ranges::find(recipe.rewrites, rewrite.rewrite, &quern::RewriteChoice::rewrite) == recipe.rewrites.end())
+        recipe.rewrites.push_back(rewrite);
+    if (m_session->plan()->tensors[static_cast<std::size_t>(m_session->selected())].choice != choice)
+        recipe = quern::withRule(std::move(recipe), {pattern, choice});
+    m_editor->change(std::move(recipe), tr("%1: %2 after %3").arg(text(pattern), what, text(rewrite.rewrite->name)));
 }
 
 void TunePanel::usePreset(const quern::Preset* preset)

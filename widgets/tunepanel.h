@@ -39,7 +39,7 @@ private:
     Numbers numbers() const;
     quern::Reach reach() const;
     std::string pattern() const;
-    void apply(const quern::Choice& choice);
+    void apply(const quern::Choice& choice, const quern::RewriteChoice& rewrite = {});
     void usePreset(const quern::Preset* preset);
     void useMethod(const quern::Quantizer* method);
     void useRewrites(const std::vector<quern::RewriteChoice>& rewrites, const QString& text);
@@ -62,6 +62,7 @@ private:
     QLabel* m_size;
     QLabel* m_bits;
     QLabel* m_carrier;
+    QLabel* m_rewrites;
     std::optional<Numbers> m_before;
     Numbers m_now;
     int m_edit = 0, m_beforeEdit = 0; // counts edits; the one that m_before was there before

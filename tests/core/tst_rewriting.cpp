@@ -31,6 +31,10 @@ private slots:
     void leavesCopiedBlocksAlone();
     void roundsWhatIsCopied();
     void followsOneUponAnother();
+    void previewsWhatItMakesOfATensor_data();
+    void previewsWhatItMakesOfATensor();
+    void previewsThatNothingIsScaled();
+    void previewsOnlyWhatCanBeScaled();
     void refuses_data();
     void refuses();
     void saysThatInputsCountAlone();
@@ -210,6 +214,86 @@ void TestRewriting::followsOneUponAnother()
     QVERIFY((once.array() - 1).abs().maxCoeff() < 1e-5); // alpha 1 makes all inputs as large as each other
     QVERIFY(largest({smooth, smooth}).isApprox(once, 1e-5F));
     QCOMPARE(names, (std::vector<std::string> {"smoothquant", "smoothquant", "smoothquant"}));
+}
+
+void TestRewriting::previewsWhatItMakesOfATensor_data()
+{
+    QTest::addColumn<QString>("family");
+    QTest::addColumn<QString>("tensor");
+    QTest::addColumn<QString>("method");
+    const auto row = [](const char* family, const char* tensor, const char* method) {
+        QTest::addRow("%s of %s by %s", tensor, family, method) << family << tensor << method;
+    };
+    row("llama", "blk.0.attn_q.weight", "nearest");
+    row("llama", "blk.1.attn_output.weight", "gptq+descent");
+    row("qwen2moe", "blk.0.ffn_down_exps.weight", "nearest");
+}
+
+// The same figures as when the whole model is rewritten, where nothing but these columns concerns the tensor.
+void TestRewriting::previewsWhatItMakesOfATensor()
+{
+    QFETCH(QString, family);
+    QFETCH(QString, tensor);
+    QFETCH(QString, method);
+    const Model model = withOutliers(modelOf(family));
+    const Calibration calibration = calibrated(model);
+    Recipe wanted = recipe({fewRatios()}, "INT3_G16_MIN");
+    wanted.rules[0].choice.quantizer = findQuantizer(method.toStdString());
+    const Plan plan = resolve(wanted, model, &calibration);
+    const auto index = static_cast<std::size_t>(model.find(tensor.toStdString()) - model.tensors.data());
+    std::optional<TensorResult> whole;
+    QuantizeOptions options;
+    options.done = [&](const TensorResult& result) {
+        if (result.index == index)
+            whole = result;
+    };
+    quantize(model, plan, &calibration, options, m_progress);
+    const RewrittenPreview alone = previewRewritten(model, index, plan, fewRatios(), calibration, m_progress);
+    QVERIFY(alone.fold.scaled > 0 && alone.fold.after < alone.fold.before);
+    QCOMPARE(alone.fold.places, model.tensors[index].matrices());
+    QVERIFY(whole && whole->rho);
+    QCOMPARE(alone.distortion.errorSquares, whole->method.errorSquares);
+    QVERIFY2(std::abs(alone.distortion.rho() / *whole->rho - 1) < 1e-6, qPrintable(QString::number(*whole->rho)));
+    const Distortion plain = preview(model.tensors[index], plan.tensors[index].choice,
+                                     calibration.find(tensor.toStdString()), 1, m_progress);
+    QVERIFY(alone.distortion.rho() != plain.rho());
+}
+
+void TestRewriting::previewsThatNothingIsScaled()
+{
+    const Model model = modelOf("llama");
+    const Calibration calibration = calibrated(model);
+    const Plan plan = resolve(recipe({}, "INT3_G16_MIN"), model, &calibration);
+    const auto index = static_cast<std::size_t>(model.find("blk.0.attn_q.weight") - model.tensors.data());
+    const RewriteChoice greedy {findRewrite("awq"), {{"ratios", 2}, {"rows", 16}, {"gain", 1}}};
+    const RewrittenPreview alone = previewRewritten(model, index, plan, greedy, calibration, m_progress);
+    QCOMPARE(alone.fold.scaled, 0L);
+    QCOMPARE(alone.fold.places, 1L);
+    const Distortion plain = preview(model.tensors[index], plan.tensors[index].choice,
+                                     calibration.find("blk.0.attn_q.weight"), 1, m_progress);
+    QCOMPARE(alone.distortion.errorSquares, plain.errorSquares);
+}
+
+void TestRewriting::previewsOnlyWhatCanBeScaled()
+{
+    const Model original = modelOf("llama");
+    const Model model = quantize(original, resolve(recipe({}, "Q8_0", "blk.*.attn_k.weight"), original, nullptr),
+                                 nullptr, {}, m_progress);
+    Calibration calibration = calibrated(original);
+    Recipe wanted = recipe({}, "INT3_G16_MIN", "*");
+    wanted.rules.push_back({"blk.*.attn_k.weight", {}}); // keeps its blocks
+    const Plan plan = resolve(wanted, model, &calibration);
+    const auto says = [&](const char* tensor) {
+        const auto index = static_cast<std::size_t>(model.find(tensor) - model.tensors.data());
+        return complaint([&] { previewRewritten(model, index, plan, fewRatios(2), calibration, m_progress); });
+    };
+    QVERIFY2(says("blk.0.attn_q.weight").contains("keeps blocks as they are"), qPrintable(says("blk.0.attn_q.weight")));
+    QVERIFY2(says("token_embd.weight").contains("Nothing feeds token_embd.weight"),
+             qPrintable(says("token_embd.weight")));
+    QVERIFY(says("blk.0.ffn_down.weight").isEmpty());
+    calibration.inputs.erase("blk.0.ffn_down.weight");
+    QVERIFY2(says("blk.0.ffn_down.weight").contains("does not know the inputs"),
+             qPrintable(says("blk.0.ffn_down.weight")));
 }
 
 void TestRewriting::refuses_data()

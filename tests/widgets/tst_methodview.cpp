@@ -1,3 +1,5 @@
+#include "core/rewrite.h"
+#include "tests/core/rewriterun.h"
 #include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/models/methodmodel.h"
@@ -52,8 +54,13 @@ private slots:
     void stops();
     void usesTheChosenOne();
     void presetHasAMethod();
+    void triesMethodsAfterRewrites();
+    void rewrittenResultsGoWithTheirNeighbours();
+    void usesAMethodAfterARewrite();
+    void rewritesThatCannotBeTriedSayWhy();
 
 private:
+    void openNetwork();
     QPushButton* button(const QString& text) const;
     MethodModel* model() const { return static_cast<MethodModel*>(table()->model()); }
     QTreeView* table() const { return m_view->findChild<QTreeView*>(); }
@@ -91,10 +98,8 @@ QPushButton* TestMethodView::button(const QString& text) const
 
 int TestMethodView::row(const QString& method) const
 {
-    for (int row = 0; row < model()->rowCount(); ++row)
-        if (model()->index(row, MethodModel::Method).data().toString() == method)
-            return row;
-    return -1;
+    const auto it = std::ranges::find(model()->trials(), method, &MethodTrial::name);
+    return it == model()->trials().end() ? -1 : static_cast<int>(it - model()->trials().begin());
 }
 
 void TestMethodView::compare()
@@ -119,10 +124,14 @@ void TestMethodView::triesWhatTheFormatAllows()
 {
     const int tensor = indexOf(*m_session, "blk.0.attn_q.weight");
     m_session->select(tensor);
-    QCOMPARE(static_cast<std::size_t>(model()->rowCount()), quern::quantizers().size());
+    QCOMPARE(static_cast<std::size_t>(model()->rowCount()), quern::quantizers().size() + quern::rewrites().size());
     compare();
     quern::NoProgress quiet;
     for (const MethodTrial& trial : model()->trials()) {
+        if (trial.rewrite.rewrite) {
+            QVERIFY(!trial.distortion && trial.obstacle.contains("needs a calibration"));
+            continue;
+        }
         const quern::Choice& choice = trial.choice;
         const bool blind = choice.quantizer->needs == quern::Needs::SecondMoments;
         QCOMPARE(trial.distortion.has_value(), !blind && choice.quantizer->supports(*choice.format));
@@ -226,6 +235,106 @@ void TestMethodView::presetHasAMethod()
     QCOMPARE(m_session->recipe().preset->name, "Q4_1");
     editor.history()->undo();
     QTRY_COMPARE(m_session->plan()->tensors[tensor].choice.quantizer->name, "gptq+descent");
+}
+
+// A model that runs, calibrated with second moments.
+void TestMethodView::openNetwork()
+{
+    const auto model = std::make_shared<const quern::Model>(rewriterun::withOutliers(tiny::modelOf("llama")));
+    m_session->setModel(model);
+    m_session->setCalibration(std::make_shared<const quern::Calibration>(rewriterun::calibrated(*model)));
+    quern::Recipe blocks = recipe("INT3_G16_MIN");
+    blocks.rules.front().pattern = "blk.*";
+    m_session->setRecipe(blocks);
+    QVERIFY2(m_session->plan(), qPrintable(m_session->planError()));
+    m_session->select(indexOf(*m_session, "blk.0.attn_q.weight"));
+}
+
+void TestMethodView::triesMethodsAfterRewrites()
+{
+    openNetwork();
+    quern::Recipe recipe = m_session->recipe();
+    recipe.rewrites = {{quern::findRewrite("awq"), {{"gain", 0}, {"ratios", 4}}}}; // those settings are tried
+    m_session->setRecipe(recipe);
+    for (const char* name : {"awq + nearest", "awq + gptq+descent", "smoothquant + nearest"})
+        QVERIFY2(row(name) >= 0, name);
+    compare();
+    quern::NoProgress quiet;
+    quern::Plan plan = *m_session->plan();
+    const auto tensor = static_cast<std::size_t>(m_session->selected());
+    for (const MethodTrial& trial : model()->trials()) {
+        QVERIFY2(trial.distortion, qPrintable(trial.name() + ": " + trial.obstacle));
+        if (!trial.rewrite.rewrite)
+            continue;
+        plan.tensors[tensor].choice = trial.choice;
+        const auto direct = quern::previewRewritten(*m_session->model(), tensor, plan, trial.rewrite,
+                                                    *m_session->calibration(), quiet);
+        QCOMPARE(trial.distortion->rho(), direct.distortion.rho());
+        QCOMPARE(trial.fold.scaled, direct.fold.scaled);
+    }
+    const MethodTrial& awq = model()->trials()[static_cast<std::size_t>(row("awq + nearest"))];
+    QVERIFY(awq.fold.scaled == 1);
+    const QString tip = model()->index(row("awq + nearest"), 0).data(Qt::ToolTipRole).toString();
+    QVERIFY2(tip.contains("awq: 1 of 1 places scaled, squared error of the outputs times 0."), qPrintable(tip));
+}
+
+// Scales serve all that read the channels; other methods do not depend on them.
+void TestMethodView::rewrittenResultsGoWithTheirNeighbours()
+{
+    openNetwork();
+    compare();
+    const auto found = [&](const char* name) {
+        return model()->trials()[static_cast<std::size_t>(row(name))].distortion.has_value();
+    };
+    quern::Recipe other = m_session->recipe();
+    other.rules.push_back({"blk.2.*", {quern::findQuantizer("nearest"), quern::findBlockFormat("Q8_0"), {}}});
+    m_session->setRecipe(other); // another layer
+    QVERIFY(found("nearest") && found("awq + nearest"));
+    other.rewrites = {{quern::findRewrite("smoothquant"), {{"alpha", 0.7}}}};
+    m_session->setRecipe(other);
+    QVERIFY(found("nearest") && found("awq + nearest") && !found("smoothquant + nearest"));
+    QCOMPARE(model()->trials()[static_cast<std::size_t>(row("smoothquant + nearest"))].rewrite, other.rewrites.front());
+    other.rules.push_back(
+        {"blk.0.attn_k.weight", {quern::findQuantizer("nearest"), quern::findBlockFormat("Q8_0"), {}}});
+    m_session->setRecipe(other);
+    QVERIFY(found("nearest") && !found("awq + nearest") && button("Compare")->isEnabled());
+}
+
+void TestMethodView::usesAMethodAfterARewrite()
+{
+    openNetwork();
+    RecipeEditor editor(m_session.get());
+    const TunePanel panel(m_session.get(), &editor);
+    table()->setCurrentIndex(model()->index(row("awq + gptq+descent"), 0));
+    button("Use")->click();
+    const auto chosen = [&] {
+        return m_session->plan()->tensors[static_cast<std::size_t>(m_session->selected())].choice.quantizer->name;
+    };
+    QTRY_COMPARE(chosen(), "gptq+descent");
+    QCOMPARE(m_session->recipe().rewrites, (std::vector<quern::RewriteChoice> {{quern::findRewrite("awq"), {}}}));
+    QCOMPARE(editor.history()->count(), 1);
+    table()->setCurrentIndex(model()->index(row("awq + nearest"), 0));
+    button("Use")->click();
+    QTRY_COMPARE(chosen(), "nearest");
+    QCOMPARE(m_session->recipe().rewrites.size(), std::size_t {1}); // not twice
+    editor.history()->undo();
+    QTRY_COMPARE(chosen(), "gptq+descent");
+    editor.history()->undo();
+    QTRY_COMPARE(chosen(), "nearest");
+    QVERIFY(m_session->recipe().rewrites.empty());
+}
+
+void TestMethodView::rewritesThatCannotBeTriedSayWhy()
+{
+    openNetwork();
+    quern::Recipe all = m_session->recipe();
+    all.rules.front().pattern = "token_embd.weight";
+    m_session->setRecipe(all);
+    m_session->select(indexOf(*m_session, "token_embd.weight"));
+    compare();
+    const auto shown = model()->index(row("awq + nearest"), MethodModel::OutputError).data().toString();
+    QVERIFY2(shown.contains("Nothing feeds token_embd.weight"), qPrintable(shown));
+    QVERIFY(model()->trials()[static_cast<std::size_t>(row("nearest"))].distortion);
 }
 
 QTEST_MAIN(TestMethodView)

@@ -25,6 +25,7 @@ private slots:
     void rewritesAreChosen();
     void rewritesHaveSettings();
     void rewritesFollowOneAnother();
+    void figuresAreWithoutRewrites();
     void rewritesNeedACalibration();
     void whatNoLongerFitsCanBeTakenOut();
     void settingsWithNamesAreChosenByName();
@@ -160,6 +161,21 @@ void TestTune::rewritesFollowOneAnother()
     QVERIFY(std::ranges::any_of(m_panel->findChildren<QLabel*>(), [](const QLabel* label) {
         return label->isVisible() && label->text() == "In this order: smoothquant, awq";
     }));
+}
+
+void TestTune::figuresAreWithoutRewrites()
+{
+    const auto said = [&] {
+        return std::ranges::any_of(m_panel->findChildren<QLabel*>(), [](const QLabel* label) {
+            return label->isVisible() && label->text().contains("without awq");
+        });
+    };
+    m_session->select(3);
+    QVERIFY(!said());
+    box("awq")->click();
+    QTRY_VERIFY(said());
+    m_editor->history()->undo();
+    QTRY_VERIFY(!said());
 }
 
 void TestTune::rewritesNeedACalibration()

@@ -1,4 +1,5 @@
 // What every view promises. A new view is tested by being in the catalogue.
+#include "core/rewrite.h"
 #include "tests/strict.h"
 #include "tests/widgets/samplesession.h"
 #include "widgets/colours.h"
@@ -7,6 +8,7 @@
 
 #include <QApplication>
 #include <QDir>
+#include <QLabel>
 #include <QStyleFactory>
 #include <QTreeView>
 
@@ -115,6 +117,28 @@ private slots:
         session.setModel(nullptr);
         settle(30);
         QVERIFY(!widget->grab().isNull());
+    }
+
+    void sayThatRewritesAreLeftOut_data() { forEachView(); }
+    void sayThatRewritesAreLeftOut()
+    {
+        QFETCH(const View*, view);
+        Session session;
+        session.setModel(smallModel());
+        const auto widget = made(view, session);
+        const auto said = [&] {
+            return std::ranges::any_of(widget->findChildren<QLabel*>(), [](const QLabel* label) {
+                return label->isVisible() && label->text().contains("Shown as it is without awq");
+            });
+        };
+        quern::Recipe rescaled = recipe();
+        session.setRecipe(rescaled);
+        QVERIFY(!said());
+        rescaled.rewrites = {{quern::findRewrite("awq"), {}}};
+        session.setRecipe(rescaled, resolved(recipe(), *session.model(), nullptr));
+        QCOMPARE(said(), std::string_view(view->id) != "output"); // which runs the model with them
+        session.setRecipe(recipe());
+        QVERIFY(!said());
     }
 
     void followThePalette_data() { forEachView(); }

@@ -1,5 +1,6 @@
 #include "widgets/models/methodmodel.h"
 
+#include "widgets/errorfigures.h"
 #include "widgets/methods.h"
 #include "widgets/text.h"
 
@@ -14,10 +15,17 @@ void MethodModel::setTrials(std::vector<MethodTrial> trials)
     endResetModel();
 }
 
-void MethodModel::finish(int row, const quern::Distortion& distortion, double seconds)
+QString MethodTrial::name() const
+{
+    const QString method = text(choice.quantizer->name);
+    return rewrite.rewrite ? text(rewrite.rewrite->name) + QStringLiteral(" + ") + method : method;
+}
+
+void MethodModel::finish(int row, const quern::RewrittenPreview& found, double seconds)
 {
     MethodTrial& trial = m_trials.at(static_cast<std::size_t>(row));
-    trial.distortion = distortion;
+    trial.distortion = found.distortion;
+    trial.fold = found.fold;
     trial.seconds = seconds;
     changed();
 }
@@ -26,6 +34,19 @@ void MethodModel::fail(int row, const QString& sentence)
 {
     m_trials.at(static_cast<std::size_t>(row)).obstacle = sentence;
     changed();
+}
+
+bool MethodModel::renewRewritten(const std::vector<MethodTrial>& trials, bool all)
+{
+    bool renewed = false;
+    for (std::size_t i = 0; i < std::min(trials.size(), m_trials.size()); ++i)
+        if (m_trials[i].rewrite.rewrite && (all || m_trials[i].rewrite != trials[i].rewrite)) {
+            m_trials[i] = trials[i];
+            renewed = true;
+        }
+    if (renewed)
+        changed();
+    return renewed;
 }
 
 int MethodModel::best() const
@@ -54,22 +75,36 @@ int MethodModel::columnCount(const QModelIndex& parent) const
 QString MethodModel::shown(const MethodTrial& trial, int column) const
 {
     if (column == Method)
-        return text(trial.choice.quantizer->name);
+        return trial.distortion && trial.rewrite.rewrite && trial.fold.scaled == 0
+            ? tr("%1: nothing scaled").arg(trial.name())
+            : trial.name();
     if (!trial.distortion)
         return column == OutputError ? trial.obstacle : QString();
     const quern::Distortion& d = *trial.distortion;
     switch (column) {
     case OutputError:
-        return d.outputPower > 0 ? figure(d.rho()) : QStringLiteral("–");
+        return outputError().written(d);
     case WeightError:
         return figure(d.relative());
     case Sqnr:
-        return d.errorSquares > 0 ? tr("%1 dB").arg(fixed(d.sqnr(), 1)) : tr("exact");
+        return sqnr().written(d);
     case Seconds:
         return tr("%1 s").arg(figure(trial.seconds, 2));
     default:
         return {};
     }
+}
+
+QString MethodModel::explained(const MethodTrial& trial)
+{
+    QString method = summaryOf(*trial.choice.quantizer);
+    if (!trial.rewrite.rewrite)
+        return method;
+    QStringList sentences {summaryOf(*trial.rewrite.rewrite), method};
+    if (trial.distortion)
+        sentences << gainOf(*trial.rewrite.rewrite, trial.fold);
+    sentences << tr("Weight error and SQNR are of the rescaled weights.");
+    return sentences.join(u' ');
 }
 
 QVariant MethodModel::data(const QModelIndex& index, int role) const
@@ -80,7 +115,7 @@ QVariant MethodModel::data(const QModelIndex& index, int role) const
     if (role == Qt::DisplayRole)
         return shown(trial, index.column());
     if (role == Qt::ToolTipRole)
-        return trial.obstacle.isEmpty() ? summaryOf(*trial.choice.quantizer) : trial.obstacle;
+        return trial.obstacle.isEmpty() ? explained(trial) : trial.obstacle;
     if (role == Qt::FontRole && index.row() == best()) {
         QFont bold;
         bold.setBold(true);
@@ -95,12 +130,12 @@ QVariant MethodModel::headerData(int section, Qt::Orientation orientation, int r
 {
     if (orientation != Qt::Horizontal || section >= ColumnCount)
         return {};
-    const QString titles[] = {tr("Method"), tr("Output error ρ"), tr("Weight error"), tr("SQNR"), tr("Time")};
+    const QString titles[] = {tr("Method"), outputError().name, tr("Weight error"), sqnr().name, tr("Time")};
     const QString tips[] = {
         tr("How the stored value of each weight is chosen"),
-        tr("Mean square of the output's error over that of the output, on the calibration's inputs"),
+        outputError().tip,
         tr("Root mean square of the weights' error over that of the weights"),
-        tr("Signal to quantization noise of the weights"),
+        sqnr().tip,
         tr("That quantizing the whole tensor took; what methods share is made once, by the first"),
     };
     if (role == Qt::ToolTipRole)

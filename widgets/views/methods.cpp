@@ -1,6 +1,6 @@
 #include "widgets/methods.h"
 
-#include "core/quantize.h"
+#include "core/rewriting.h"
 #include "core/secondmoments.h"
 #include "widgets/job.h"
 #include "widgets/models/methodmodel.h"
@@ -30,6 +30,8 @@ public:
 private:
     void addControls();
     void take();
+    std::vector<MethodTrial> trials() const;
+    std::vector<quern::Choice> neighbours() const;
     void compare();
     void next(int row);
     void finish();
@@ -42,14 +44,25 @@ private:
     Table* m_table;
     QPushButton *m_compare, *m_stop, *m_use;
     std::optional<Subject> m_subject;
+    std::vector<quern::Choice> m_neighbours;
     Job m_job; // last: ends before what it delivers to
 };
+
+// A choice for the subject after a rewrite of what feeds it.
+quern::RewrittenPreview rewritten(const Subject& subject, quern::Plan plan, const quern::Choice& choice,
+                                  const quern::RewriteChoice& rewrite, quern::Progress& progress)
+{
+    const auto index = static_cast<std::size_t>(subject.index);
+    plan.tensors[index].choice = choice;
+    return quern::previewRewritten(*subject.model, index, plan, rewrite, *subject.calibration, progress);
+}
 
 Methods::Methods(Session* session, QWidget* parent)
     : ViewFrame(parent)
     , m_session(session)
     , m_table(new Table(this))
 {
+    noteRewrites(session);
     addControls();
     m_table->setModel(&m_model);
     m_table->setRootIsDecorated(false);
@@ -74,7 +87,8 @@ void Methods::addControls()
     m_compare->setToolTip(tr("Quantize the selected tensor by every method that its format allows"));
     m_stop = new QPushButton(tr("&Stop"), this);
     m_use = new QPushButton(tr("&Use"), this);
-    m_use->setToolTip(tr("Quantize by the method of the selected line from now on, as far as Tune reaches"));
+    m_use->setToolTip(tr("Quantize by the method of the selected line from now on, as far as Tune reaches; a rewrite "
+                         "is of the whole model"));
     for (QPushButton* button : {m_compare, m_stop, m_use})
         addControl(button);
     connect(m_compare, &QPushButton::clicked, this, &Methods::compare);
@@ -102,21 +116,57 @@ void Methods::take()
         && subject->calibration == m_subject->calibration && subject->choice.format == m_subject->choice.format
         && subject->quantized() == m_subject->quantized();
     m_subject = subject;
-    if (same)
+    const auto before = std::exchange(m_neighbours, neighbours());
+    if (same && !m_model.renewRewritten(trials(), before != m_neighbours))
         return describe();
     m_job.cancel();
-    std::vector<MethodTrial> trials;
-    if (subject && subject->quantized())
-        for (const quern::Quantizer* method : quern::quantizers()) {
-            const bool chosen = method == subject->choice.quantizer;
-            trials.push_back(
-                {.choice = {method, subject->choice.format, chosen ? subject->choice.settings : quern::Settings {}},
-                 .obstacle = whyNot(*method, subject->choice.format, quern::hasMoments(subject->inputs())),
-                 .distortion = {}});
-        }
-    m_model.setTrials(std::move(trials));
+    if (same)
+        return finish();
+    m_model.setTrials(trials());
     m_table->header()->resizeSections(QHeaderView::ResizeToContents);
     finish();
+}
+
+// Every method; then rounding and the best known one after each rewrite.
+std::vector<MethodTrial> Methods::trials() const
+{
+    std::vector<MethodTrial> trials;
+    if (!m_subject || !m_subject->quantized())
+        return trials;
+    const auto& [chosen, format, settings] = m_subject->choice;
+    const bool moments = quern::hasMoments(m_subject->inputs());
+    const auto& rewrites = m_session->recipe().rewrites;
+    const auto add = [&, &chosen = chosen, &format = format, &settings = settings](const quern::Quantizer& method) {
+        MethodTrial trial {.choice = {&method, format, &method == chosen ? settings : quern::Settings {}}};
+        trial.obstacle = whyNot(method, format, moments);
+        return &trials.emplace_back(std::move(trial));
+    };
+    for (const quern::Quantizer* method : quern::quantizers())
+        add(*method);
+    std::vector<const quern::Quantizer*> few {quern::findQuantizer("nearest")};
+    if (const quern::Quantizer* best = &quern::usualMethod(*format, moments); best != few.front())
+        few.push_back(best);
+    for (const quern::Rewrite* rewrite : quern::rewrites())
+        for (const quern::Quantizer* method : few) {
+            MethodTrial* trial = add(*method);
+            const auto wanted = std::ranges::find(rewrites, rewrite, &quern::RewriteChoice::rewrite);
+            trial->rewrite = wanted == rewrites.end() ? quern::RewriteChoice {rewrite, {}} : *wanted;
+            if (trial->obstacle.isEmpty())
+                trial->obstacle = whyNot(*rewrite, m_subject->calibration.get());
+        }
+    return trials;
+}
+
+// Of the other tensors of its layer, whose choices have a say in what a rewrite does.
+std::vector<quern::Choice> Methods::neighbours() const
+{
+    std::vector<quern::Choice> choices;
+    const auto plan = m_session->plan();
+    for (std::size_t i = 0; m_subject && plan && i < plan->tensors.size(); ++i)
+        if (static_cast<int>(i) != m_subject->index
+            && quern::layerOf(m_subject->model->tensors[i].name) == quern::layerOf(m_subject->tensor().name))
+            choices.push_back(plan->tensors[i].choice);
+    return choices;
 }
 
 void Methods::compare()
@@ -135,19 +185,23 @@ void Methods::next(int row)
     if (row >= m_model.rowCount())
         return finish();
     struct Tried {
-        quern::Distortion distortion;
+        quern::RewrittenPreview found;
         double seconds = 0;
         std::optional<quern::Error> error;
     };
-    const quern::Choice choice = trials[static_cast<std::size_t>(row)].choice;
-    setStatus(tr("Trying %1…").arg(text(choice.quantizer->name)));
+    const MethodTrial& trial = trials[static_cast<std::size_t>(row)];
+    setStatus(tr("Trying %1…").arg(trial.name()));
     m_job.start(
-        [subject = *m_subject, choice](quern::Progress& progress) {
+        [subject = *m_subject, choice = trial.choice, rewrite = trial.rewrite,
+         plan = m_session->plan()](quern::Progress& progress) {
             Tried tried;
             QElapsedTimer clock;
             clock.start();
             try {
-                tried.distortion = quern::preview(subject.tensor(), choice, subject.knownInputs(), 1, progress);
+                if (rewrite.rewrite)
+                    tried.found = rewritten(subject, *plan, choice, rewrite, progress);
+                else
+                    tried.found = {quern::preview(subject.tensor(), choice, subject.knownInputs(), 1, progress), {}};
             } catch (const quern::Error& error) {
                 tried.error = error;
             }
@@ -158,7 +212,7 @@ void Methods::next(int row)
             if (tried.error)
                 m_model.fail(row, sentence(*tried.error));
             else
-                m_model.finish(row, tried.distortion, tried.seconds);
+                m_model.finish(row, tried.found, tried.seconds);
             m_table->widenColumns();
             next(row + 1);
         });
@@ -184,17 +238,17 @@ void Methods::describe()
     const auto tried = [](const MethodTrial& trial) { return trial.distortion.has_value(); };
     const int best = std::ranges::count_if(m_model.trials(), tried) > 1 ? m_model.best() : -1;
     const QString subject = tr("%1 as %2").arg(m_subject->name(), m_subject->formatName());
-    setHint(best < 0
-                ? tr("%1: Compare tries every method on it.").arg(subject)
-                : tr("%1: %2 loses least.")
-                      .arg(subject, text(m_model.trials()[static_cast<std::size_t>(best)].choice.quantizer->name)));
+    setHint(best < 0 ? tr("%1: Compare tries every method on it.").arg(subject)
+                     : tr("%1: %2 loses least.").arg(subject, m_model.trials()[static_cast<std::size_t>(best)].name()));
 }
 
 void Methods::use()
 {
     const QModelIndexList rows = m_table->selectionModel()->selectedRows();
-    if (!rows.isEmpty())
-        m_session->wantChoice(m_model.trials()[static_cast<std::size_t>(rows.front().row())].choice);
+    if (rows.isEmpty())
+        return;
+    const MethodTrial& trial = m_model.trials()[static_cast<std::size_t>(rows.front().row())];
+    m_session->wantChoice(trial.choice, trial.rewrite);
 }
 
 } // namespace
