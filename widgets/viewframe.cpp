@@ -161,13 +161,16 @@ QString ViewFrame::status() const
     return m_status->text();
 }
 
+void ViewFrame::setNote(const QString& text)
+{
+    m_note->setText(text);
+    m_note->setToolTip(text);
+    m_note->setVisible(!text.isEmpty());
+}
+
 void ViewFrame::noteRewrites(const Session* session)
 {
-    const auto note = [this, session] {
-        m_note->setText(withoutRewrites(session->recipe()));
-        m_note->setToolTip(m_note->text());
-        m_note->setVisible(!m_note->text().isEmpty());
-    };
+    const auto note = [this, session] { setNote(withoutRewrites(session->recipe())); };
     connect(session, &Session::recipeChanged, this, note);
     note();
 }

@@ -45,6 +45,7 @@ public:
     void setStatus(const QString& text); // "": what setHint said
     void setHint(const QString& text);
     QString status() const;
+    void setNote(const QString& text); // under the status; "": none
     // For views of single tensors: under the status it says while the recipe has rewrites, which they do not show.
     void noteRewrites(const Session* session);
 

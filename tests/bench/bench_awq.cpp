@@ -1,6 +1,6 @@
-// AWQ's search on a decoder block of the shape of a 7B llama, on all cores.
+// AWQ's search on a decoder block of the shape of a 7B llama, and what one matrix of it loses then, on all cores.
 #include "core/hessian.h"
-#include "core/rewrite.h"
+#include "core/rewriting.h"
 #include "tests/bench/measured.h"
 #include "tests/core/modelmaker.h"
 
@@ -47,6 +47,17 @@ struct Block {
 
     Block()
     {
+        const auto number
+            = [&](const char* key, long value) { model.metadata.set(key, static_cast<std::uint32_t>(value)); };
+        model.metadata.set("general.architecture", std::string("llama"));
+        model.metadata.set("llama.attention.layer_norm_rms_epsilon", 1e-5F);
+        number("llama.block_count", 1);
+        number("llama.context_length", 512);
+        number("llama.embedding_length", kWidth);
+        number("llama.feed_forward_length", kFeed);
+        number("llama.attention.head_count", 32);
+        modelmaker::add(model, "token_embd.weight", {8, kWidth}, std::vector<float>(8 * kWidth, 1));
+        modelmaker::add(model, "output_norm.weight", {kWidth}, std::vector<float>(kWidth, 1));
         const InputStats attention = inputs(kWidth, 1), values = inputs(kWidth, 3), feed = inputs(kWidth, 5),
                          down = inputs(kFeed, 7);
         const Tensor norm1 = vector("attn_norm"), norm2 = vector("ffn_norm");
@@ -93,6 +104,24 @@ void search(benchmark::State& state, const char* method, const char* format)
     }
 }
 
+// Of one matrix, as the window's Methods view compares.
+void preview(benchmark::State& state, const char* method, const char* tensor)
+{
+    static const Block block;
+    Recipe recipe;
+    recipe.rules.push_back({"blk.*", {findQuantizer(std::string_view(method)), findBlockFormat("Q4_K"), {}}});
+    const Plan plan = resolve(recipe, block.model, &block.calibration);
+    const auto index = static_cast<std::size_t>(block.model.find(tensor) - block.model.tensors.data());
+    NoProgress progress;
+    for (auto _ : state) {
+        RewrittenPreview found
+            = previewRewritten(block.model, index, plan, {findRewrite("awq"), {}}, block.calibration, progress);
+        benchmark::DoNotOptimize(found);
+    }
+}
+
+BENCHMARK_CAPTURE(preview, attn_q / nearest, "nearest", "blk.0.attn_q.weight")->Apply(onAllCores);
+BENCHMARK_CAPTURE(preview, attn_q / gptq + descent, "gptq+descent", "blk.0.attn_q.weight")->Apply(onAllCores);
 BENCHMARK_CAPTURE(search, nearest / Q4_K, "nearest", "Q4_K")->Apply(onAllCores);
 BENCHMARK_CAPTURE(search, nearest / Q2_K, "nearest", "Q2_K")->Apply(onAllCores);
 BENCHMARK_CAPTURE(search, gptq / Q4_K, "gptq", "Q4_K")->Apply(onAllCores);

@@ -62,7 +62,6 @@ Methods::Methods(Session* session, QWidget* parent)
     , m_session(session)
     , m_table(new Table(this))
 {
-    noteRewrites(session);
     addControls();
     m_table->setModel(&m_model);
     m_table->setRootIsDecorated(false);
@@ -116,6 +115,10 @@ void Methods::take()
         && subject->calibration == m_subject->calibration && subject->choice.format == m_subject->choice.format
         && subject->quantized() == m_subject->quantized();
     m_subject = subject;
+    const auto& rewrites = m_session->recipe().rewrites;
+    setNote(rewrites.empty()
+                ? QString()
+                : tr("The recipe rescales by %1; of these, only lines that name a rewrite do.").arg(namesOf(rewrites)));
     const auto before = std::exchange(m_neighbours, neighbours());
     if (same && !m_model.renewRewritten(trials(), before != m_neighbours))
         return describe();
