@@ -289,9 +289,10 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
             return findings;
         },
         [this, target, recipe, command, plan = m_session.plan(), model = m_session.model()](const Findings& findings) {
-            QString message = tr("%1 exported: %2, %3 bits per weight, relative error %4.")
+            const QString of = plan->rewrites.empty() ? QString() : tr(" of the rescaled weights");
+            QString message = tr("%1 exported: %2, %3 bits per weight, relative error %4%5.")
                                   .arg(QFileInfo(target).fileName(), bytesText(plan->fileBytes),
-                                       fixed(plan->bitsPerWeight(*model)), figure(findings.stored.relative()));
+                                       fixed(plan->bitsPerWeight(*model)), figure(findings.stored.relative()), of);
             if (findings.nonFinite > 0)
                 message
                     += u' ' + tr("Weights that were no finite numbers and became zero: %L1.").arg(findings.nonFinite);

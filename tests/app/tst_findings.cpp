@@ -89,6 +89,7 @@ void TestFindings::exportTellsWhatRewritesDid()
                                  .arg(direct.scaled)
                                  .arg(direct.places)
                                  .arg(direct.after / direct.before, 0, 'f', 3);
+    QVERIFY2(told().contains(" of the rescaled weights. "), qPrintable(told()));
     QVERIFY2(told().contains(expected), qPrintable(told() + " / " + expected));
     const QString places = details();
     QCOMPARE(places.count("awq scales after blk.0."), static_cast<qsizetype>(direct.scaled));
