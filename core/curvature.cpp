@@ -19,22 +19,18 @@ std::vector<float> largestOf(std::span<const float> numbers, std::size_t size)
     return largest;
 }
 
-std::shared_ptr<const Feedback> feedbackOf(const Matrix& h, std::span<const float> diagonal, const BlockFormat& format,
+std::shared_ptr<const Feedback> feedbackOf(const Hessian& h, std::span<const float> diagonal, const BlockFormat& format,
                                            const CurvatureNeeds& needs, Progress& progress)
 {
     Feedback result;
     result.ordering = needs.ordering;
     result.order = visits(diagonal, format, needs.ordering);
-    const long n = h.rows();
-    Matrix ordered(n, n);
-    parallelFor(n, progress, [&](long i) {
-        for (long j = 0; j < n; ++j)
-            ordered(i, j) = h(result.order[static_cast<std::size_t>(i)], result.order[static_cast<std::size_t>(j)]);
-    });
-    const std::optional<Factor> found = factor(ordered, needs.damping, progress);
+    const auto ordered = [&](long i, long j) {
+        return h.at(result.order[static_cast<std::size_t>(i)], result.order[static_cast<std::size_t>(j)]);
+    };
+    const std::optional<Factor> found = factor(h.size, ordered, needs.damping, progress);
     if (!found)
         return nullptr;
-    ordered.resize(0, 0);
     result.unit = WalkMatrix(found->unit, progress);
     result.pivot = found->pivot;
     result.damping = found->damping;
@@ -77,6 +73,23 @@ WalkMatrix::WalkMatrix(const Matrix& a, Progress& progress)
     }
 }
 
+WalkMatrix::WalkMatrix(const Hessian& h, Progress& progress)
+    : columns(h.size, h.size)
+    , near(Matrix::Zero(h.size, kWalk))
+{
+    parallelFor(columns.panels(), progress, [&](long panel) {
+        Matrix rows(columns.rowsOf(panel), h.size); // which are columns too
+        for (long i = 0; i < rows.rows(); ++i) {
+            const long row = panel * PackedMatrix::panelRows() + i, first = row / kWalk * kWalk;
+            for (long j = 0; j < h.size; ++j)
+                rows(i, j) = h.at(row, j);
+            const long n = std::min(kWalk, h.size - first);
+            near.row(row).head(n) = rows.row(i).segment(first, n);
+        }
+        packRows(rows.data(), h.size, rows.rows(), h.size, columns.panel(panel));
+    });
+}
+
 std::uint64_t WalkMatrix::bytes(long n)
 {
     return PackedMatrix::bytes(n, n) + static_cast<std::uint64_t>(n) * kWalk * sizeof(float);
@@ -99,12 +112,12 @@ void WalkMatrix::multiply(const Matrix& x, long first, long last, Matrix& y) con
 Curvature curvatureOf(const Hessian& hessian, const BlockFormat& format, const CurvatureNeeds& needs,
                       Progress& progress)
 {
-    const Matrix h = hessian.matrix(progress);
+    hessian.check(progress);
     Curvature result {.diagonal = hessian.diagonal(), .moments = nullptr, .feedback = nullptr};
     if (needs.moments)
-        result.moments = std::make_shared<const WalkMatrix>(h, progress);
+        result.moments = std::make_shared<const WalkMatrix>(hessian, progress);
     if (needs.feedback)
-        result.feedback = feedbackOf(h, result.diagonal, format, needs, progress);
+        result.feedback = feedbackOf(hessian, result.diagonal, format, needs, progress);
     return result;
 }
 

@@ -29,6 +29,7 @@ struct WalkMatrix {
 
     WalkMatrix() = default;
     WalkMatrix(const Matrix& a, Progress& progress);
+    WalkMatrix(const Hessian& h, Progress& progress); // h: checked
     static std::uint64_t bytes(long n);
 
     // y (rows x n columns of A from `first`, a multiple of kWalk) = x (rows x n) A, of columns [0, last) of x.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <type_traits>
 
 namespace quern {
 namespace {
@@ -56,41 +57,49 @@ bool decompose(Square<Scalar>& a, Progress& progress)
     return true;
 }
 
-// Of the lower triangle of H, in reverse, with `added` on the diagonal; 1 where an input is dead.
+using Elements = std::function<float(long, long)>;
+
+// Of the lower triangle of H, in reverse, with `added` on the diagonal; 1 where an input is dead. The lower triangle.
 template <typename Scalar>
-Square<Scalar> reversed(const Matrix& hessian, double added)
+Square<Scalar> reversed(long n, const Elements& hessian, double added, Progress& progress)
 {
-    const long n = hessian.rows();
     Square<Scalar> a(n, n);
-    for (long i = 0; i < n; ++i)
+    parallelFor(n, progress, [&](long i) {
         for (long j = 0; j <= i; ++j)
             a(i, j) = static_cast<Scalar>(hessian(n - 1 - j, n - 1 - i));
-    for (long i = 0; i < n; ++i)
         a(i, i) = (a(i, i) == 0 ? Scalar(1) : a(i, i)) + static_cast<Scalar>(added);
+    });
     return a;
 }
 
-// From L of the reversed matrix: Ũ = J L J is upper triangular; its columns over their diagonal are Ū.
+// From L of the reversed matrix, in its place: Ũ = J L J is upper triangular; its columns over their diagonal are Ū.
 template <typename Scalar>
-void unreverse(const Square<Scalar>& lower, Factor& result, Progress& progress)
+void unreverse(Square<Scalar>& a, Factor& result, Progress& progress)
 {
-    const long n = lower.rows();
-    result.unit = Matrix::Zero(n, n);
-    result.pivot.resize(static_cast<std::size_t>(n));
-    for (long j = 0; j < n; ++j) {
-        const Scalar diagonal = lower(n - 1 - j, n - 1 - j);
-        result.pivot[static_cast<std::size_t>(j)] = static_cast<float>(diagonal * diagonal);
-    }
-    parallelFor(n, progress, [&](long i) {
-        for (long j = i; j < n; ++j)
-            result.unit(i, j) = static_cast<float>(lower(n - 1 - i, n - 1 - j) / lower(n - 1 - j, n - 1 - j));
+    const long n = a.rows();
+    const Eigen::Array<Scalar, 1, Eigen::Dynamic> diagonal = a.diagonal().reverse().transpose().array();
+    const Eigen::Array<float, 1, Eigen::Dynamic> squares = diagonal.square().template cast<float>();
+    result.pivot.assign(squares.begin(), squares.end());
+    const auto turned = [&](long i, long from) { // row i of the result, of row `from` of what was there
+        Eigen::Array<Scalar, 1, Eigen::Dynamic> row = Eigen::Array<Scalar, 1, Eigen::Dynamic>::Zero(n);
+        row.tail(n - i) = a.row(from).head(n - i).reverse().array() / diagonal.tail(n - i);
+        return row;
+    };
+    parallelFor((n + 1) / 2, progress, [&](long i) {
+        const auto first = turned(i, n - 1 - i), last = turned(n - 1 - i, i);
+        a.row(i) = first.matrix();
+        a.row(n - 1 - i) = last.matrix();
     });
+    if constexpr (std::is_same_v<Scalar, float>)
+        result.unit = std::move(a);
+    else
+        result.unit = a.template cast<float>();
 }
 
 template <typename Scalar>
-bool tryFactor(const Matrix& hessian, double added, Factor& result, Progress& progress)
+bool tryFactor(long n, const Elements& hessian, double added, Factor& result, Progress& progress)
 {
-    Square<Scalar> a = reversed<Scalar>(hessian, added);
+    Square<Scalar> a = reversed<Scalar>(n, hessian, added, progress);
     if (!decompose(a, progress))
         return false;
     unreverse(a, result, progress);
@@ -99,27 +108,38 @@ bool tryFactor(const Matrix& hessian, double added, Factor& result, Progress& pr
 
 } // namespace
 
-std::optional<Factor> factor(const Matrix& hessian, double damping, Progress& progress)
+std::optional<Factor> factor(long n, const Elements& hessian, double damping, Progress& progress)
 {
-    assert(hessian.rows() == hessian.cols() && hessian.rows() > 0);
-    const double mean = hessian.diagonal().cast<double>().mean();
-    assert(std::isfinite(mean) && mean >= 0);
+    assert(n > 0);
     Factor result;
-    for (long i = 0; i < hessian.rows(); ++i)
-        if (hessian(i, i) == 0)
+    double mean = 0;
+    for (long i = 0; i < n; ++i) {
+        const float square = hessian(i, i);
+        if (square == 0)
             result.dead.push_back(i);
+        mean += double {square};
+    }
+    mean /= static_cast<double>(n);
+    assert(std::isfinite(mean) && mean >= 0);
     double share = damping;
     while (share <= 1) {
         result.damping = share;
-        if (tryFactor<float>(hessian, share * mean, result, progress))
+        if (tryFactor<float>(n, hessian, share * mean, result, progress))
             return result;
         result.doubled = true;
-        if (tryFactor<double>(hessian, share * mean, result, progress))
+        if (tryFactor<double>(n, hessian, share * mean, result, progress))
             return result;
         result.doubled = false;
         share = std::max(2 * share, share + 0.01);
     }
     return std::nullopt;
+}
+
+std::optional<Factor> factor(const Matrix& hessian, double damping, Progress& progress)
+{
+    assert(hessian.rows() == hessian.cols());
+    return factor(
+        hessian.rows(), [&](long i, long j) { return hessian(i, j); }, damping, progress);
 }
 
 } // namespace quern

@@ -3,6 +3,7 @@
 #include "core/progress.h"
 #include "core/tensor.h"
 
+#include <functional>
 #include <optional>
 
 namespace quern {
@@ -20,9 +21,11 @@ struct Factor {
 };
 
 // Factors H: one Cholesky decomposition of H with its columns and rows in reverse, blocked, on all cores; the same bits
-// for any number of threads. Where single precision fails, double does it; where both fail, damping grows, up to the
-// mean of the diagonal. Null if nothing helps. hessian: n x n, symmetric, of which the lower triangle is read; finite
-// (asserted).
+// for any number of threads, in the memory that the result takes. Where single precision fails, double does it; where
+// both fail, damping grows, up to the mean of the diagonal. Null if nothing helps. hessian(i, j): n x n, symmetric, of
+// which the lower triangle is read, by many threads; finite (asserted).
+std::optional<Factor> factor(long n, const std::function<float(long, long)>& hessian, double damping,
+                             Progress& progress);
 std::optional<Factor> factor(const Matrix& hessian, double damping, Progress& progress);
 
 } // namespace quern

@@ -27,11 +27,6 @@ struct Fold {
 //     up -> down, of gated feed forward parts, of each expert and of the shared one
 std::vector<Fold> foldsOf(const Network& network, long block);
 
-// What a tensor is multiplied by, row by row and column by column; empty: 1.
-struct Factors {
-    std::vector<float> rows; // rows()
-    Matrix cols;             // matrices() x cols()
-};
 using FactorsByName = std::map<std::string, Factors, std::less<>>;
 
 // Multiplies the factors of the fold's tensors. scales: fold.matrices x fold.channels, all above 0.

@@ -136,6 +136,7 @@ std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const C
         return made;
     made->tensor.format = choice.format;
     made->tensor.headRows = 0; // slabs come in GGUF's order of rows
+    made->tensor.factors = nullptr;
     made->tensor.offset = 0;
     const std::size_t rowBytes = choice.format->rowBytes(tensor.cols());
     made->bytes.resize(static_cast<std::size_t>(tensor.rows()) * rowBytes);

@@ -61,19 +61,20 @@ std::vector<float> Hessian::diagonal() const
     return squares;
 }
 
-Matrix Hessian::matrix(Progress& progress) const
+float Hessian::at(long i, long j) const
 {
-    Matrix h(size, size);
+    const auto [least, most] = std::minmax(i, j);
+    const float value = lower[static_cast<std::size_t>(values(most) + least)];
+    return scale ? value * (*scale)(0, most) * (*scale)(0, least) : value;
+}
+
+void Hessian::check(Progress& progress) const
+{
     std::atomic<bool> sound = true;
     parallelFor(size, progress, [&](long i) {
-        const float* row = lower.data() + values(i);
-        bool finite = row[i] >= 0;
-        for (long j = 0; j <= i; ++j) {
-            const float value = scale ? row[j] * (*scale)(0, i) * (*scale)(0, j) : row[j];
-            finite &= std::isfinite(value);
-            h(i, j) = value;
-            h(j, i) = value;
-        }
+        bool finite = at(i, i) >= 0;
+        for (long j = 0; j <= i; ++j)
+            finite &= std::isfinite(at(i, j));
         if (!finite)
             sound = false;
     });
@@ -83,6 +84,16 @@ Matrix Hessian::matrix(Progress& progress) const
                         "The products of inputs (H) of %1 columns hold values that no finite inputs give. The "
                         "calibration may be damaged; make it again."),
              size);
+}
+
+Matrix Hessian::matrix(Progress& progress) const
+{
+    check(progress);
+    Matrix h(size, size);
+    parallelFor(size, progress, [&](long i) {
+        for (long j = 0; j <= i; ++j)
+            h(i, j) = h(j, i) = at(i, j);
+    });
     return h;
 }
 

@@ -18,9 +18,11 @@ struct Hessian {
     std::vector<float> diagonal() const;                        // E[x_i²]
     static long values(long size) { return size * (size + 1) / 2; }
 
-    // size x size, both triangles. Throws Error if a value is no finite number, one on the diagonal is negative, or
-    // bytes have been lost.
-    Matrix matrix(Progress& progress) const;
+    float at(long i, long j) const;
+
+    // Throws Error if a value is no finite number, one on the diagonal is negative, or bytes have been lost.
+    void check(Progress& progress) const;
+    Matrix matrix(Progress& progress) const; // size x size, both triangles; checked
 };
 
 // The sum of x xᵀ over vectors that come by. Products are floats over 512 vectors and doubles from there on, so that

@@ -43,6 +43,7 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
         Tensor& stored = result.tensors[i];
         stored.format = plan.tensors[i].choice.format;
         stored.headRows = 0;
+        stored.factors = nullptr;
         stored.offset = offset;
         made.push_back(i);
         offset += static_cast<std::uint64_t>(stored.rows()) * stored.rowBytes();

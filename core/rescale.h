@@ -5,11 +5,8 @@
 
 namespace quern {
 
-// The model with its tensors multiplied. Those that change are held as F32 in an unnamed file in the workspace (the
-// system's folder for temporary files if empty), 4 bytes a weight; all others are views of `model`. Throws Error,
-// Cancelled.
-Model rescaled(const Model& model, const FactorsByName& factors, const std::filesystem::path& workspace,
-               Progress& progress);
+// The model with its tensors multiplied: views of the same bytes, multiplied whenever they are decoded.
+Model rescaled(const Model& model, const FactorsByName& factors);
 
 // What the rescaled model would have seen: inputs of multiplied columns are divided. Histograms of what changes are
 // dropped. H is shared, with its scales beside it.

@@ -10,7 +10,7 @@
 namespace quern {
 namespace {
 
-constexpr double kSearching = 0.9; // share of a rewrite's progress; the rest is scaling
+constexpr double kSearching = 0.9; // share of a preview's progress; the rest is quantizing
 
 Targets targetsOf(const Model& model, const Plan& plan)
 {
@@ -90,8 +90,7 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
     for (std::size_t i = 0; i < plan.rewrites.size(); ++i) {
         const auto [rewrite, settings] = plan.rewrites[i];
         const auto all = static_cast<double>(plan.rewrites.size()), before = static_cast<double>(i) / all;
-        ProgressPart searching(progress, before, before + kSearching / all);
-        ProgressPart scaling(progress, before + kSearching / all, before + 1 / all);
+        ProgressPart searching(progress, before, before + 1 / all);
         const Network network = openNetwork(result.model);
         const Targets targets = targetsOf(result.model, result.plan);
         const std::vector<Fold> folds = usableFolds(network, targets);
@@ -100,7 +99,7 @@ Rewritten rewritten(const Model& model, const Plan& plan, const Calibration* cal
             = rewrite->factors({folds, result.calibration, targets, settings}, reports, searching);
         network.check();
         keepFormats(result.model, factors, result.plan);
-        result.model = rescaled(result.model, factors, options.workspace, scaling);
+        result.model = rescaled(result.model, factors);
         result.calibration = rescaled(result.calibration, factors);
         result.heldOut = rescaled(result.heldOut, factors);
         if (options.rewritten)
@@ -134,7 +133,7 @@ RewrittenPreview previewRewritten(const Model& model, std::size_t tensor, const 
     Calibration known;
     if (const InputStats* stats = calibration.find(name))
         known.inputs.emplace(name, *stats);
-    one = rescaled(one, factors, {}, rest);
+    one = rescaled(one, factors);
     known = rescaled(known, factors);
     const InputStats* inputs = inputsOf(one.tensors[0], &known);
     const Distortion distortion = preview(one.tensors[0], plan.tensors[tensor].choice, inputs, 1, rest);

@@ -7,7 +7,7 @@ namespace quern {
 
 // A model, what is known of its inputs and what is to become of it, after a plan's rewrites.
 struct Rewritten {
-    Model model; // what changed is held as F32 in the workspace
+    Model model; // views of the same bytes
     Calibration calibration;
     Plan plan;              // without rewrites. What changed and was to be copied is rounded to the format it had.
     Calibration heldOut {}; // that of the options; empty without

@@ -226,7 +226,7 @@ SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues,
     if (in.choice.quantizer)
         result.bytes = chosen(in, slab, w, importance, progress);
     else
-        result.bytes = copied(in, slab, w, result.nonFinite > 0);
+        result.bytes = copied(in, slab, w, result.nonFinite > 0 || in.tensor.factors);
     measure(*in.choice.format, result.method);
     result.kept = result.method;
     if (in.choice.format != &in.stored) {

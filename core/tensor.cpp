@@ -1,5 +1,6 @@
 #include "core/tensor.h"
 
+#include <cassert>
 #include <charconv>
 
 namespace quern {
@@ -7,6 +8,19 @@ namespace {
 
 constexpr std::string_view kBlock = "blk.";
 constexpr std::string_view kWeight = ".weight";
+
+const std::byte* encodedRow(const Tensor& tensor, long row)
+{
+    return tensor.bytes.data() + static_cast<std::size_t>(storedRow(row, tensor.headRows)) * tensor.rowBytes();
+}
+
+void multiply(const Factors& factors, const Tensor& tensor, long row, Eigen::Map<Eigen::ArrayXf> x)
+{
+    if (factors.cols.size() > 0)
+        x *= factors.cols.row(row / (tensor.rows() / tensor.matrices())).transpose().array();
+    if (!factors.rows.empty())
+        x *= factors.rows[static_cast<std::size_t>(row)];
+}
 
 } // namespace
 
@@ -41,14 +55,19 @@ long Tensor::matrices() const
 
 const std::byte* Tensor::row(long row) const
 {
-    return bytes.data() + static_cast<std::size_t>(storedRow(row, headRows)) * rowBytes();
+    assert(!factors);
+    return encodedRow(*this, row);
 }
 
 void decodeRows(const Tensor& tensor, long first, long n, float* out)
 {
     const long cols = tensor.cols();
-    for (long i = 0; i < n; ++i)
-        tensor.format->decode(*tensor.format, tensor.row(first + i), {out + i * cols, static_cast<std::size_t>(cols)});
+    for (long i = 0; i < n; ++i) {
+        float* x = out + i * cols;
+        tensor.format->decode(*tensor.format, encodedRow(tensor, first + i), {x, static_cast<std::size_t>(cols)});
+        if (tensor.factors)
+            multiply(*tensor.factors, tensor, first + i, {x, cols});
+    }
 }
 
 Matrix decoded(const Tensor& tensor)

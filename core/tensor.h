@@ -4,6 +4,7 @@
 
 #include <Eigen/Core>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,12 @@
 namespace quern {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// What a tensor is multiplied by, row by row and column by column; empty: 1.
+struct Factors {
+    std::vector<float> rows; // rows()
+    Matrix cols;             // matrices() x cols()
+};
 
 // One named array of a model: a view into bytes that the Model keeps alive. Cheap to copy.
 struct Tensor {
@@ -22,19 +29,20 @@ struct Tensor {
     // Hugging Face stores the rows of a rotary head as its first halves, then its second halves; GGUF interleaves them.
     // > 0: rows per head of a tensor whose bytes are in Hugging Face's order. Rows are always addressed in GGUF's.
     long headRows = 0;
+    std::shared_ptr<const Factors> factors {}; // of decoded rows; null: 1. Bytes are what they were before.
 
     long cols() const { return shape.empty() ? 1 : shape.back(); }
     long rows() const;     // product of all other dimensions
     long count() const;    // number of weights
     long matrices() const; // product of all dimensions but the last two: experts, or 1
     std::size_t rowBytes() const { return format->rowBytes(cols()); }
-    const std::byte* row(long row) const; // where row `row` begins
+    const std::byte* row(long row) const; // where row `row` begins, of a tensor without factors
 };
 
 // Where Hugging Face stores GGUF's row `row`; headRows 0: at the same place.
 long storedRow(long row, long headRows);
 
-// Decodes rows [first, first + n) into out: n x cols(), row-major.
+// Decodes rows [first, first + n), multiplied by their factors, into out: n x cols(), row-major.
 void decodeRows(const Tensor& tensor, long first, long n, float* out);
 Matrix decoded(const Tensor& tensor); // rows() x cols(); for tensors known to be small, and tests
 

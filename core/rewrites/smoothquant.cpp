@@ -1,4 +1,5 @@
 #include "core/foldinputs.h"
+#include "core/parallel.h"
 #include "core/rewrite.h"
 
 #include <algorithm>
@@ -14,18 +15,33 @@ constexpr Param kAlpha {
     .name = "alpha", .label = QUERN_TEXT("core", "Migration"), .minimum = 0, .maximum = 1, .preset = 0.5};
 constexpr std::array kParams {kAlpha};
 constexpr float kSmallest = 1e-5f;
+constexpr long kRowsAtOnce = 64; // by one thread
 
-// Over the rows of all matrices that read the channels.
+// Of each column of some rows.
+Matrix largestOf(const Tensor& tensor, long first, long count)
+{
+    Matrix row(1, tensor.cols()), largest = Matrix::Zero(1, tensor.cols());
+    for (long r = first; r < first + count; ++r) {
+        decodeRows(tensor, r, 1, row.data());
+        largest = largest.cwiseMax(row.cwiseAbs());
+    }
+    return largest;
+}
+
+// Over the rows of all matrices that read the channels. On all cores.
 Matrix largestWeights(const Fold& fold, Progress& progress)
 {
     Matrix largest = Matrix::Zero(1, fold.consumers.front().cols());
-    std::vector<float> row(static_cast<std::size_t>(largest.cols()));
-    for (const Tensor& tensor : fold.consumers)
-        for (long r = 0; r < tensor.rows(); ++r) {
-            progress.check();
-            decodeRows(tensor, r, 1, row.data());
-            largest = largest.cwiseMax(Eigen::Map<const Matrix>(row.data(), 1, largest.cols()).cwiseAbs());
-        }
+    for (const Tensor& tensor : fold.consumers) {
+        std::vector<Matrix> parts(static_cast<std::size_t>((tensor.rows() + kRowsAtOnce - 1) / kRowsAtOnce));
+        parallelFor(static_cast<long>(parts.size()), progress, [&](long part) {
+            const long first = part * kRowsAtOnce;
+            parts[static_cast<std::size_t>(part)]
+                = largestOf(tensor, first, std::min(kRowsAtOnce, tensor.rows() - first));
+        });
+        for (const Matrix& part : parts)
+            largest = largest.cwiseMax(part);
+    }
     return ofChannels(fold, largest);
 }
 

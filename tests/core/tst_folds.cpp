@@ -67,7 +67,7 @@ void TestFolds::keepTheFunction()
     const Network network = openNetwork(model);
     const FactorsByName factors = randomFactors(network);
     NoProgress progress;
-    const Model changed = rescaled(model, factors, {}, progress);
+    const Model changed = rescaled(model, factors);
     const auto tokens = forwardrun::someTokens(2 * kSequence, network.sizes.vocabulary);
     const Matrix before = forwardrun::logits(network, tokens, kSequence);
     const Matrix after = forwardrun::logits(openNetwork(changed), tokens, kSequence);
@@ -110,7 +110,7 @@ void TestFolds::rescaleCalibrations()
     NoProgress progress;
     const Chunks chunks {kSequence, forwardrun::someTokens(4 * kSequence, network.sizes.vocabulary)};
     const CalibrateOptions options {.hessians = true};
-    const Calibration expected = calibrate(rescaled(model, factors, {}, progress), chunks, options, progress);
+    const Calibration expected = calibrate(rescaled(model, factors), chunks, options, progress);
     const Calibration found = rescaled(calibrate(model, chunks, options, progress), factors);
     QCOMPARE(found.inputs.size(), expected.inputs.size());
     for (const auto& [name, stats] : expected.inputs) {
@@ -138,7 +138,7 @@ void TestFolds::leaveOtherTensorsAlone()
     NoProgress progress;
     FactorsByName factors;
     apply(foldsOf(openNetwork(model), 0).back(), Matrix::Constant(1, openNetwork(model).sizes.feedForward, 2), factors);
-    const Model changed = rescaled(model, factors, {}, progress);
+    const Model changed = rescaled(model, factors);
     for (const Tensor& tensor : model.tensors) {
         const Tensor& now = *changed.find(tensor.name);
         if (tensor.name == "blk.0.ffn_up.weight")

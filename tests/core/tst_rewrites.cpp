@@ -78,7 +78,7 @@ void TestRewrites::keepTheFunction()
     const auto made = rewritten(qPrintable(rewrite), model, calibrated(model), targetsOf(model, "INT3_G16_MIN"),
                                 rewrite == "awq" ? Settings {{"ratios", 2}, {"rows", 16}, {"gain", 0}} : Settings {});
     QVERIFY(!made.factors.empty());
-    const Model changed = rescaled(model, made.factors, {}, m_progress);
+    const Model changed = rescaled(model, made.factors);
     QVERIFY(rewriterun::difference(rewriterun::logitsOf(changed), rewriterun::logitsOf(model)) < 1e-5);
 }
 
@@ -118,7 +118,7 @@ void TestRewrites::awqMeasuresWhatOutputsLose()
     const Calibration calibration = calibrated(model);
     const Targets targets = targetsOf(model, "INT3_G16_MIN");
     const auto made = rewritten("awq", model, calibration, targets, {{"rows", 65536}, {"ratios", 3}, {"gain", 0}});
-    const Model changed = rescaled(model, made.factors, {}, m_progress);
+    const Model changed = rescaled(model, made.factors);
     const Calibration seen = rescaled(calibration, made.factors);
     const auto loss = [&](const Model& of, const Calibration& by, const char* name) {
         const Tensor& tensor = *of.find(name);
