@@ -4,7 +4,6 @@
 #include "core/embeddingreaders.h"
 #include "core/fingerprint.h"
 #include "core/gguf.h"
-#include "core/scratchfile.h"
 #include "core/sha256.h"
 
 #include <algorithm>
@@ -70,10 +69,7 @@ private:
     }
     ProgressPart partOfBlock(long block) const { return part(costOfFingerprint() + static_cast<double>(block), 1); }
 
-    std::uint64_t hiddenBytes() const
-    {
-        return m_chunks.tokens.size() * static_cast<std::uint64_t>(m_network.sizes.width) * sizeof(float);
-    }
+    std::uint64_t hiddenBytes() const { return quern::calibrating::hiddenBytes(m_chunks, m_network.sizes.width); }
 
     void open()
     {
@@ -107,41 +103,22 @@ private:
         return {m_scratch.front(), m_scratch.front()};
     }
 
-    // work(tokens, hidden states) for parts of the chunks.
+    // work(first token, tokens) for parts of so many chunks at most.
     template <typename Work>
     void forParts(long most, Progress& progress, const Work& work) const
     {
-        for (long first = 0; first < m_chunks.count(); first += most) {
-            const long n = std::min(most, m_chunks.count() - first);
-            progress.check();
-            work(first * m_chunks.context, n * m_chunks.context);
-        }
-    }
-
-    std::uint64_t offset(long token) const
-    {
-        return static_cast<std::uint64_t>(token * m_network.sizes.width) * sizeof(float);
+        calibrating::forParts(m_chunks, most, progress, work);
     }
 
     Matrix read(const ScratchFile& file, long first, long n) const
     {
-        Matrix hidden(n, m_network.sizes.width);
-        file.read(offset(first),
-                  std::as_writable_bytes(std::span(hidden.data(), static_cast<std::size_t>(hidden.size()))));
-        return hidden;
-    }
-
-    void write(const ScratchFile& file, long first, const Matrix& hidden) const
-    {
-        file.write(offset(first), std::as_bytes(std::span(hidden.data(), static_cast<std::size_t>(hidden.size()))));
+        return readHidden(file, m_network.sizes.width, first, n);
     }
 
     void embedAll()
     {
         forParts(batchOf(m_chunks), m_progress, [&](long first, long n) {
-            const auto tokens
-                = std::span(m_chunks.tokens).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
-            write(states(0).in, first, embed(m_network, tokens, m_chunks.context));
+            writeHidden(states(0).in, first, embed(m_network, tokensOf(m_chunks, first, n), m_chunks.context));
         });
     }
 
@@ -158,7 +135,7 @@ private:
             forParts(batchOf(m_chunks), progress, [&](long first, long n) {
                 Matrix hidden = read(files.in, first, n);
                 quern::runBlock(m_network, weights, hidden, m_chunks.context, observer, progress);
-                write(files.out, first, hidden);
+                writeHidden(files.out, first, hidden);
                 progress.report(0.98 * static_cast<double>(first + n) / static_cast<double>(m_chunks.tokens.size()),
                                 name);
             });

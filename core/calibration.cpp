@@ -42,6 +42,7 @@ public:
         } else {
             to.hessians.clear();
         }
+        to.drifted = nullptr;
         to.sumSquares += from.sumSquares;
         std::ranges::transform(to.counts, from.counts, to.counts.begin(), std::plus());
         const bool both = to.sumMagnitudes.size() == from.sumMagnitudes.size();

@@ -24,6 +24,11 @@ struct InputStats {
     // Weights that share their input share the object: query, key, value; gate, up.
     std::vector<std::shared_ptr<const Hessian>> hessians;
 
+    // Of a model whose blocks before this one have been quantized, where it was collected for that (sequence.h); in no
+    // file. E[z zᵀ] of z = (x, d), d what x lacks to what the original model has there. H is its leading part. Null for
+    // experts: other tokens may reach them.
+    std::shared_ptr<const Hessian> drifted {};
+
     bool saw(long matrix) const; // any input but zeros, which older files write where there was none
     // E[x_i^2] of expert `matrix`, the weight of an error in column i; all ones for an expert that saw no input.
     std::vector<float> importance(long matrix) const;

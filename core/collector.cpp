@@ -50,6 +50,14 @@ Collector::Collector(const BlockTensors* block, bool hessians)
             m_leaders[weight->name] = group.front()->name;
 }
 
+std::vector<const Tensor*> Collector::weights(const BlockTensors& block)
+{
+    std::vector<const Tensor*> all;
+    for (const auto& group : groups(block))
+        all.insert(all.end(), group.begin(), group.end());
+    return all;
+}
+
 std::uint64_t Collector::bytes(const BlockTensors& block, bool hessians)
 {
     std::uint64_t all = 0;
@@ -97,13 +105,33 @@ Collector::Collected& Collector::of(const Tensor& weight)
     return m_collected.emplace(weight.name, std::move(collected)).first->second;
 }
 
+void Collector::addInputs(const Tensor& weight, long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress)
+{
+    Collected& collected = of(weight);
+    collected.count += static_cast<double>(x.rows());
+    if (!collected.inputs)
+        return;
+    if (const Matrix original = std::move(collected.original); original.size() > 0)
+        collected.inputs->add(matrix, x, original, progress);
+    else
+        collected.inputs->add(matrix, x, progress);
+}
+
+Observer Collector::original()
+{
+    const auto input = [this](const Tensor& weight, long, const Eigen::Ref<const Matrix>& x) {
+        Collected& collected = of(weight);
+        assert(collected.original.size() == 0);
+        if (collected.inputs && weight.matrices() == 1)
+            collected.original = x;
+    };
+    return {input, {}};
+}
+
 Observer Collector::observer(Progress& progress)
 {
     const auto input = [this, &progress](const Tensor& weight, long matrix, const Eigen::Ref<const Matrix>& x) {
-        Collected& collected = of(weight);
-        collected.count += static_cast<double>(x.rows());
-        if (collected.inputs)
-            collected.inputs->add(matrix, x, progress);
+        addInputs(weight, matrix, x, progress);
     };
     const auto output = [this, &progress](const Tensor& weight, long, const Eigen::Ref<const Matrix>& y) {
         of(weight).outputs.add(y, progress);

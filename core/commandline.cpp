@@ -65,14 +65,15 @@ std::string ruleOption(const Rule& rule)
                       + std::string(rule.choice.quantizer->name));
 }
 
-std::string rewriteOption(const RewriteChoice& choice)
+// ":KEY=VALUE,KEY=VALUE"
+std::string attached(const Settings& settings)
 {
-    std::string word(choice.rewrite->name);
-    for (char before = ':'; const auto& [key, value] : choice.settings) {
+    std::string word;
+    for (char before = ':'; const auto& [key, value] : settings) {
         word += before + key + '=' + number(value);
         before = ',';
     }
-    return option("--rewrite", word);
+    return word;
 }
 
 std::string recipeOptions(const Recipe& recipe)
@@ -80,7 +81,9 @@ std::string recipeOptions(const Recipe& recipe)
     const bool format = startsWithFormat(recipe);
     std::string options;
     for (const RewriteChoice& choice : recipe.rewrites)
-        options += rewriteOption(choice);
+        options += option("--rewrite", std::string(choice.rewrite->name) + attached(choice.settings));
+    if (recipe.sequential)
+        options += ' ' + shellWord("--sequential" + attached(*recipe.sequential));
     if (recipe.preset)
         options += option("--preset", recipe.preset->name);
     if (recipe.preset && recipe.method)

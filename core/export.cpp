@@ -2,7 +2,7 @@
 #include "core/gguf.h"
 #include "core/mappedfile.h"
 #include "core/rewriting.h"
-#include "core/slab.h"
+#include "core/store.h"
 
 #include <algorithm>
 #include <cassert>
@@ -28,19 +28,21 @@ void refusePart(const Model& model, const std::filesystem::path& target)
 // Every tensor's bytes to their places.
 void fill(const Work& work, std::span<const std::uint64_t> offsets, PendingFile& file, Progress& progress)
 {
-    std::uint64_t weights = 0;
-    const auto all = static_cast<double>(std::max<std::uint64_t>(work.model.parameters(), 1));
-    for (std::size_t i = 0; i < offsets.size(); ++i) {
-        const auto before = static_cast<double>(weights);
-        weights += static_cast<std::uint64_t>(work.model.tensors[i].count());
-        ProgressPart part(progress, before / all, static_cast<double>(weights) / all);
-        const auto sink
-            = [&](std::uint64_t at, std::span<const std::byte> bytes) { file.write(offsets[i] + at, bytes); };
-        const TensorResult result = quantizedTensor(work, i, sink, part);
-        if (work.options.done)
-            work.options.done(result);
-    }
-    work.model.check();
+    const auto mapped = work.plan.sequential ? MappedFile::open(file.partPath()) : nullptr;
+    const auto write = [&](std::size_t i, std::uint64_t at, std::span<const std::byte> bytes) {
+        file.write(offsets[i] + at, bytes);
+    };
+    const auto stored = [&](std::size_t i) {
+        Tensor tensor = work.model.tensors[i];
+        tensor.format = work.plan.tensors[i].stored;
+        tensor.headRows = 0;
+        tensor.factors = nullptr;
+        tensor.offset = offsets[i];
+        tensor.bytes = mapped->bytes().subspan(static_cast<std::size_t>(offsets[i]),
+                                               static_cast<std::size_t>(tensor.rows()) * tensor.rowBytes());
+        return tensor;
+    };
+    quantizeInto(work, {write, stored, mapped}, progress);
 }
 
 } // namespace
@@ -63,14 +65,14 @@ void exportModel(const Model& model, const Plan& plan, const Calibration* calibr
     Curvatures curvatures, ofHeldOut;
     const double rewriting = rewritingShare(plan) * kWritten;
     ProgressPart first(progress, 0, rewriting), rest(progress, rewriting, kWritten);
+    QuantizeOptions beside = options;
+    if (beside.workspace.empty())
+        beside.workspace = std::filesystem::absolute(target).parent_path();
     if (plan.rewrites.empty()) {
-        fill({model, plan, calibration, options, true, curvatures, ofHeldOut}, layout.offsets, file, rest);
+        fill({model, plan, calibration, beside, true, curvatures, ofHeldOut}, layout.offsets, file, rest);
     } else {
-        QuantizeOptions beside = options;
-        if (beside.workspace.empty())
-            beside.workspace = std::filesystem::absolute(target).parent_path();
         const Rewritten made = rewritten(model, plan, calibration, beside, first);
-        const QuantizeOptions after = made.rest(options);
+        const QuantizeOptions after = made.rest(beside);
         fill({made.model, made.plan, &made.calibration, after, true, curvatures, ofHeldOut}, layout.offsets, file,
              rest);
     }

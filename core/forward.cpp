@@ -267,11 +267,17 @@ void runBlock(const Network& network, const BlockWeights& weights, Matrix& hidde
     network.check();
 }
 
-Matrix logits(const Network& network, const Eigen::Ref<const Matrix>& hidden, const Observer& observer,
-              Progress& progress)
+Matrix outputInputs(const Network& network, const Eigen::Ref<const Matrix>& hidden, Progress& progress)
 {
     Matrix x(hidden.rows(), hidden.cols());
     nn::normalise(hidden, norm(network.outputNorm), network.epsilon, x, progress);
+    return x;
+}
+
+Matrix logits(const Network& network, const Eigen::Ref<const Matrix>& hidden, const Observer& observer,
+              Progress& progress)
+{
+    const Matrix x = outputInputs(network, hidden, progress);
     Matrix y = nn::apply(nn::linearOnUse(network.head), x, {observer, progress});
     if (network.logitCap > 0)
         nn::cap(y, network.logitCap, progress);

@@ -62,6 +62,9 @@ BlockWeights decodedBlock(const Network& network, long block, Progress& progress
 void runBlock(const Network& network, const BlockWeights& weights, Matrix& hidden, long sequence,
               const Observer& observer, Progress& progress);
 
+// tokens x width: the final norm's result, which the output matrix is multiplied by.
+Matrix outputInputs(const Network& network, const Eigen::Ref<const Matrix>& hidden, Progress& progress);
+
 // tokens x vocabulary: final norm, head and soft cap. Decodes the head by slabs in every call, so bring some hundred
 // tokens at once.
 Matrix logits(const Network& network, const Eigen::Ref<const Matrix>& hidden, const Observer& observer,

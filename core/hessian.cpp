@@ -51,6 +51,12 @@ Hessian Hessian::rescaled(const Eigen::Ref<const Matrix>& by) const
     return result;
 }
 
+Hessian Hessian::leading(long n) const
+{
+    assert(n <= size && !scale);
+    return {n, lower.first(static_cast<std::size_t>(values(n))), owner, nullptr};
+}
+
 std::vector<float> Hessian::diagonal() const
 {
     std::vector<float> squares;

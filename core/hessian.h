@@ -15,6 +15,7 @@ struct Hessian {
 
     static Hessian of(long size, std::vector<float> lower);
     Hessian rescaled(const Eigen::Ref<const Matrix>& by) const; // of inputs x_i by_i
+    Hessian leading(long n) const;                              // of the first n inputs; shares the bytes
     std::vector<float> diagonal() const;                        // E[x_i²]
     static long values(long size) { return size * (size + 1) / 2; }
 

@@ -143,10 +143,29 @@ void InputSums::add(long matrix, const Eigen::Ref<const Matrix>& x, Progress& pr
     assert(x.cols() == m_squares.cols());
     if (x.rows() == 0)
         return;
+    addValues(matrix, x, progress);
+    if (m_wantsHessians)
+        addProducts(matrix, x, progress);
+}
+
+void InputSums::add(long matrix, const Eigen::Ref<const Matrix>& x, const Matrix& original, Progress& progress)
+{
+    assert(m_wantsHessians && x.rows() == original.rows() && x.cols() == original.cols());
+    addValues(matrix, x, progress);
+    Matrix both(x.rows(), 2 * x.cols());
+    both.leftCols(x.cols()) = x;
+    both.rightCols(x.cols()) = original - x;
+    addProducts(matrix, both, progress);
+}
+
+void InputSums::addValues(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress)
+{
     parallelFor(kCountedParts, progress, [&](long part) { addStrip(part, matrix, x); });
     m_counts[static_cast<std::size_t>(matrix)] += static_cast<double>(x.rows());
-    if (!m_wantsHessians)
-        return;
+}
+
+void InputSums::addProducts(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress)
+{
     auto& products = m_products[static_cast<std::size_t>(matrix)];
     if (!products)
         products.emplace(x.cols());
@@ -165,6 +184,11 @@ InputStats InputSums::finished(Progress& progress)
         std::optional<ProductSum>& products = m_products[i];
         stats.hessians.push_back(products ? std::make_shared<const Hessian>(products->mean(progress)) : nullptr);
         products.reset();
+        std::shared_ptr<const Hessian>& h = stats.hessians.back();
+        if (h && h->size > m_squares.cols()) {
+            stats.drifted = h;
+            h = std::make_shared<const Hessian>(h->leading(m_squares.cols()));
+        }
     }
     stats.sumSquares = m_squares;
     stats.sumMagnitudes = m_magnitudes;

@@ -22,12 +22,16 @@ public:
 
     // x: tokens x cols, of one expert. Throws Error if a value is no finite number.
     void add(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress);
+    // The same for tokens whose inputs to the original model are known: all of them, or none. original: tokens x cols.
+    void add(long matrix, const Eigen::Ref<const Matrix>& x, const Matrix& original, Progress& progress);
     double count() const; // of all experts together
 
     // All but the outputs, rounded to what a file holds. Gives the memory of the sums back.
     InputStats finished(Progress& progress);
 
 private:
+    void addValues(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress);
+    void addProducts(long matrix, const Eigen::Ref<const Matrix>& x, Progress& progress);
     void addStrip(long part, long matrix, const Eigen::Ref<const Matrix>& x);
 
     std::string m_name;
@@ -36,7 +40,8 @@ private:
     std::vector<double> m_counts;
     std::vector<LogHistogram> m_histograms; // of every strip of columns
     bool m_wantsHessians;
-    std::vector<std::optional<ProductSum>> m_products; // of every expert; empty until it gets something
+    std::vector<std::optional<ProductSum>>
+        m_products; // of every expert; empty until it gets something; of x or of (x, d)
 };
 
 // Counts the outputs of one tensor.

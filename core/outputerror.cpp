@@ -16,6 +16,13 @@ double traceOf(const Matrix& x, const WalkMatrix& moments)
     return std::max(products.cast<double>().cwiseProduct(x.cast<double>()).sum(), 0.0);
 }
 
+Matrix besides(const Matrix& a, const Matrix& b)
+{
+    Matrix both(a.rows(), a.cols() + b.cols());
+    both << a, b;
+    return both;
+}
+
 } // namespace
 
 void OutputError::merge(const OutputError& other)
@@ -33,6 +40,7 @@ std::optional<double> OutputError::rho() const
 
 OutputProbe::OutputProbe(const InputStats* stats, long matrix, std::shared_ptr<const WalkMatrix> moments)
     : m_moments(std::move(moments))
+    , m_drifted(stats && stats->drifted)
 {
     if (stats && stats->hessians.empty())
         m_importance = stats->importance(stats->sumSquares.rows() > 1 ? matrix : 0);
@@ -40,6 +48,9 @@ OutputProbe::OutputProbe(const InputStats* stats, long matrix, std::shared_ptr<c
 
 OutputError OutputProbe::measure(const Matrix& weights, const Matrix& decoded) const
 {
+    if (m_moments && m_drifted)
+        return {traceOf(besides(weights - decoded, weights), *m_moments),
+                traceOf(besides(weights, weights), *m_moments)};
     if (m_moments)
         return {traceOf(weights - decoded, *m_moments), traceOf(weights, *m_moments)};
     OutputError total;

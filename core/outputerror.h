@@ -16,12 +16,13 @@ struct OutputError {
 };
 
 // What inputs are known to be like, to measure outputs by: H = E[x xᵀ], so that E|E x|² = tr(E H Eᵀ); or only its
-// diagonal, which takes inputs for uncorrelated.
+// diagonal, which takes inputs for uncorrelated. Where inputs have drifted by d from the original model's
+// (InputStats::drifted), errors are of the original's outputs: E|W (x + d) - (W - E) x|² and E|W (x + d)|².
 class OutputProbe {
 public:
     OutputProbe() = default; // of nothing: measures nothing
-    // Of matrix `matrix` of a tensor with these inputs, which may be null. moments: of their H; null where there is
-    // none.
+    // Of matrix `matrix` of a tensor with these inputs, which may be null. moments: of their H, or of
+    // InputStats::drifted where that is there; null where there is none.
     OutputProbe(const InputStats* stats, long matrix, std::shared_ptr<const WalkMatrix> moments);
 
     // Of rows of W and what they have become.
@@ -29,6 +30,7 @@ public:
 
 private:
     std::shared_ptr<const WalkMatrix> m_moments;
+    bool m_drifted = false;          // they are of (x, d)
     std::vector<float> m_importance; // where there are no moments
 };
 

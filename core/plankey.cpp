@@ -17,7 +17,11 @@ std::span<const std::byte> bytesOf(const Values& values)
 std::string planKey(const Plan& plan, const Model& model, const Calibration* calibration)
 {
     Sha256 hash;
-    Recipe choices {.name = QUERN_VERSION, .preset = nullptr, .rewrites = plan.rewrites, .rules = {}};
+    Recipe choices {.name = QUERN_VERSION,
+                    .preset = nullptr,
+                    .rewrites = plan.rewrites,
+                    .rules = {},
+                    .sequential = plan.sequential};
     for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
         if (!plan.tensors[i].choice.quantizer && plan.rewrites.empty())
             continue;

@@ -1,6 +1,6 @@
 #include "core/rewriting.h"
 #include "core/scratchfile.h"
-#include "core/slab.h"
+#include "core/store.h"
 
 #include <cassert>
 
@@ -28,38 +28,29 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
     result.path.clear();
     result.container = nullptr;
     result.fileBytes = 0;
-    std::vector<std::size_t> made;
-    std::uint64_t offset = 0, weights = 0;
-    const auto all = static_cast<double>(model.parameters());
-    for (std::size_t i = 0; i < model.tensors.size(); ++i) {
-        const auto before = static_cast<double>(weights);
-        weights += static_cast<std::uint64_t>(model.tensors[i].count());
-        if (!plan.tensors[i].choice.quantizer)
-            continue;
-        ProgressPart part(progress, before / all, static_cast<double>(weights) / all);
-        const auto sink
-            = [&](std::uint64_t at, std::span<const std::byte> bytes) { scratch.write(offset + at, bytes); };
-        const TensorResult tensor = quantizedTensor(work, i, sink, part);
-        Tensor& stored = result.tensors[i];
-        stored.format = plan.tensors[i].choice.format;
-        stored.headRows = 0;
-        stored.factors = nullptr;
-        stored.offset = offset;
-        made.push_back(i);
-        offset += static_cast<std::uint64_t>(stored.rows()) * stored.rowBytes();
-        offset = (offset + kAlignment - 1) / kAlignment * kAlignment;
-        if (options.done)
-            options.done(tensor);
-    }
-    if (offset == 0)
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < model.tensors.size(); ++i)
+        if (isStored(work, i)) {
+            Tensor& stored = result.tensors[i];
+            stored.format = plan.tensors[i].choice.format;
+            stored.headRows = 0;
+            stored.factors = nullptr;
+            stored.offset = bytes;
+            bytes += static_cast<std::uint64_t>(stored.rows()) * stored.rowBytes();
+            bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+        }
+    if (bytes == 0)
         return result;
-    scratch.write(offset, std::vector<std::byte>(1)); // so that all of the last tensor's padding is there
+    scratch.write(bytes, std::vector<std::byte>(1)); // so that all of the last tensor's padding is there
     const std::shared_ptr<const MappedFile> file = scratch.mapped();
-    for (const std::size_t i : made) {
-        Tensor& stored = result.tensors[i];
-        stored.bytes
-            = file->bytes().subspan(stored.offset, static_cast<std::size_t>(stored.rows()) * stored.rowBytes());
-    }
+    for (std::size_t i = 0; i < model.tensors.size(); ++i)
+        if (Tensor& stored = result.tensors[i]; isStored(work, i))
+            stored.bytes
+                = file->bytes().subspan(stored.offset, static_cast<std::size_t>(stored.rows()) * stored.rowBytes());
+    const auto write = [&](std::size_t i, std::uint64_t at, std::span<const std::byte> from) {
+        scratch.write(result.tensors[i].offset + at, from);
+    };
+    quantizeInto(work, {write, [&](std::size_t i) { return result.tensors[i]; }, file}, progress);
     result.storage.push_back(file);
     return result;
 }

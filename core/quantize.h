@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/calibration.h"
+#include "core/chunks.h"
 #include "core/distortion.h"
 #include "core/gguf.h"
 #include "core/recipe.h"
@@ -10,7 +11,8 @@
 
 namespace quern {
 
-// What became of one tensor. Distortions are from what a plan's rewrites made of it.
+// What became of one tensor. Distortions are from what a plan's rewrites made of it, also where a sequence has shifted
+// its targets.
 struct TensorResult {
     std::size_t index;       // in Model::tensors
     Distortion method;       // of the values the method chose
@@ -18,7 +20,9 @@ struct TensorResult {
     std::uint64_t nonFinite; // weights that were no numbers and became 0
     double seconds;
     // E|(W - Ŵ) x|² / E|W x|² of the file's Ŵ: by H = E[x xᵀ] where the calibration holds it, from 512 rows of each
-    // matrix or more, else by its diagonal. None where nothing is known of the inputs x.
+    // matrix or more, else by its diagonal. None where nothing is known of the inputs x. In a sequence the outputs are
+    // held against the original model's, whose inputs were x + d: E|W (x + d) - Ŵ x|² / E|W (x + d)|²; against those of
+    // W for the same x in experts and outside of blocks, but for the output matrix.
     std::optional<double> rho {}, heldOutRho {}; // heldOutRho: for the inputs of QuantizeOptions::heldOut
     std::vector<std::string> warnings {};        // where the method could not be used as it was chosen: a sentence each
 };
@@ -26,7 +30,7 @@ struct TensorResult {
 struct FoldReport; // rewrite.h
 // Called after each of a plan's rewrites, in order, on the calling thread.
 using RewriteDone = std::function<void(const Rewrite&, std::span<const FoldReport>)>;
-// Called after each tensor, in order, on the calling thread.
+// Called after each tensor, in order, on the calling thread; in a sequence in the order of the network.
 using TensorDone = std::function<void(const TensorResult&)>;
 
 struct QuantizeOptions {
@@ -34,6 +38,7 @@ struct QuantizeOptions {
     std::filesystem::path workspace;      // empty: the folder for temporary files; for exportModel, that of the target
     TensorDone done;                      // may be empty
     RewriteDone rewritten {};             // may be empty
+    const Chunks* text = nullptr;         // what a plan with `sequential` is calibrated on; not null there
     const Calibration* heldOut = nullptr; // on tokens that were not calibrated on, to measure outputs by; may be null
 };
 

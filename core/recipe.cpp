@@ -3,6 +3,7 @@
 #include "core/pattern.h"
 #include "core/preset.h"
 #include "core/rewrite.h"
+#include "core/shift.h"
 
 #include <nlohmann/json.hpp>
 
@@ -256,7 +257,7 @@ Recipe recipeFromJson(std::string_view json, std::string_view source)
         fail(QUERN_TEXT("core", "The recipe %1 has %2 bytes; at most %3 are allowed."), source, json.size(), kLargest);
     const Json read = Reader(json, source).read();
     const Spot top {read, "", source};
-    top.onlyKeys({"quern_recipe", "name", "preset", "method", "settings", "rewrites", "rules"});
+    top.onlyKeys({"quern_recipe", "name", "preset", "method", "settings", "rewrites", "rules", "sequential"});
     if (!read.contains("quern_recipe"))
         fail(QUERN_TEXT("core", "%1 is no recipe: it lacks \"quern_recipe\": 1."), source);
     const Spot version = top.at("quern_recipe");
@@ -274,6 +275,8 @@ Recipe recipeFromJson(std::string_view json, std::string_view source)
         recipe.rewrites = rewritesFrom(top.at("rewrites"));
     if (read.contains("rules"))
         recipe.rules = rulesFrom(top.at("rules"));
+    if (read.contains("sequential"))
+        recipe.sequential = settingsFrom(top.at("sequential"), "sequential", kSequentialParams);
     return recipe;
 }
 
@@ -291,6 +294,11 @@ std::string toJson(const Recipe& recipe, int indent)
     }
     for (const RewriteChoice& choice : recipe.rewrites)
         json["rewrites"].push_back(toJson(choice));
+    if (recipe.sequential) {
+        json["sequential"] = Json::object();
+        for (const auto& [name, value] : *recipe.sequential)
+            json["sequential"][name] = value;
+    }
     json["rules"] = Json::array();
     for (const Rule& rule : recipe.rules)
         json["rules"].push_back(toJson(rule));

@@ -3,6 +3,8 @@
 #include "core/model.h"
 #include "core/quantizer.h"
 
+#include <optional>
+
 namespace quern {
 
 struct Preset;
@@ -42,6 +44,9 @@ struct Recipe {
     Settings settings;                   // of `method`
     std::vector<RewriteChoice> rewrites; // in this order, before anything is quantized
     std::vector<Rule> rules;
+    // Quantize block by block, each calibrated on what those before it have become (sequence.h); its settings. None:
+    // all at once, on a calibration of the original.
+    std::optional<Settings> sequential {};
 
     friend bool operator==(const Recipe&, const Recipe&) = default;
 };
@@ -76,6 +81,7 @@ struct Plan {
     std::uint64_t fileBytes = 0;         // of the GGUF file that export would write, exact
     Metadata metadata;                   // of that file
     std::vector<RewriteChoice> rewrites; // the recipe's
+    std::optional<Settings> sequential;  // the recipe's
     std::vector<std::string> warnings;   // fallbacks, rules that match nothing, missing importance: a sentence each
     std::optional<Error> tooCoarse; // why nobody should export it: formats that need an importance, and none is given
 
@@ -88,7 +94,8 @@ struct Plan {
 enum class Purpose { Quantize, Sizes };
 
 // Reads metadata only. Throws Error where a choice does not fit its tensor. calibration may be null; presets give some
-// tensors other types when there is one.
+// tensors other types when there is one. What a recipe with `sequential` will know of inputs counts as known: of its
+// calibration only rewrites, the names of the texts and tensors outside of blocks make use.
 Plan resolve(const Recipe& recipe, const Model& model, const Calibration* calibration,
              Purpose purpose = Purpose::Quantize);
 

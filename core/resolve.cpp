@@ -4,6 +4,7 @@
 #include "core/preset.h"
 #include "core/quantize.h"
 #include "core/rewriting.h"
+#include "core/sequence.h"
 
 #include <algorithm>
 #include <cassert>
@@ -94,7 +95,9 @@ public:
     Resolution(const Recipe& recipe, const Model& model, const Calibration* calibration, Purpose purpose)
         : m_recipe(recipe)
         , m_model(model)
-        , m_calibration(calibration && !calibration->inputs.empty() ? calibration : nullptr)
+        , m_given(calibration && !calibration->inputs.empty() ? calibration : nullptr)
+        , m_foreseen(recipe.sequential ? std::optional(foreseen(model, calibration)) : std::nullopt)
+        , m_calibration(m_foreseen ? &*m_foreseen : m_given)
         , m_purpose(purpose)
         , m_methods(recipe, m_calibration)
     {
@@ -104,8 +107,11 @@ public:
     {
         chooseFormats();
         m_plan.rewrites = m_recipe.rewrites;
+        m_plan.sequential = m_recipe.sequential;
+        if (m_recipe.sequential)
+            checkSettings("sequential", kSequentialParams, *m_recipe.sequential);
         if (m_purpose == Purpose::Quantize)
-            std::ranges::copy(checkRewrites(m_recipe, m_model, m_calibration), std::back_inserter(m_plan.warnings));
+            std::ranges::copy(checkRewrites(m_recipe, m_model, m_given), std::back_inserter(m_plan.warnings));
         for (const PlannedTensor& planned : m_plan.tensors) {
             m_plan.methodBytes += planned.methodBytes;
             m_plan.storedBytes += planned.storedBytes;
@@ -288,7 +294,9 @@ private:
 
     const Recipe& m_recipe;
     const Model& m_model;
-    const Calibration* m_calibration;
+    const Calibration* m_given;
+    const std::optional<Calibration> m_foreseen;
+    const Calibration* m_calibration; // of what is known, or will be
     Purpose m_purpose;
     MethodChoice m_methods;
     Plan m_plan;

@@ -116,9 +116,12 @@ void fetchAhead(const Model& model, std::size_t index, const Slab& slab)
 void setProbes(SlabInput& in, long matrix, const Curvature* seen, Progress& progress)
 {
     const Measuring& measuring = *in.measuring;
+    std::shared_ptr<const WalkMatrix> moments = seen ? seen->moments : nullptr;
+    if (in.stats && in.stats->drifted)
+        moments = std::make_shared<const WalkMatrix>(in.stats->drifted->matrix(progress), progress);
     const auto heldOut
         = measuring.ofHeldOut.withMoments({nullptr, in.choice.format, {}}, measuring.heldOut, matrix, progress);
-    in.seen = OutputProbe(in.stats, matrix, seen ? seen->moments : nullptr);
+    in.seen = OutputProbe(in.stats, matrix, std::move(moments));
     in.heldOut = OutputProbe(measuring.heldOut, matrix, heldOut ? heldOut->moments : nullptr);
 }
 
@@ -209,6 +212,12 @@ SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues,
     result.nonFinite = zeroed(w.data(), w.size());
     if (result.nonFinite > 0 && !in.zeroNonFinite)
         return result;
+    Matrix original;
+    if (in.original) {
+        original.resize(slab.rows, cols);
+        decodeRows(*in.original, slab.first, slab.rows, original.data());
+    }
+    const Matrix& against = in.original ? original : w;
 
     std::vector<float> importance;
     if (in.stats)
@@ -218,7 +227,7 @@ SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues,
         result.decoded.resize(slab.rows, cols);
     const auto measure = [&](const BlockFormat& format, Distortion& total) {
         decodeEach(format, result.bytes, slab.rows, cols, [&](long row, std::span<const float> q) {
-            total.merge(distortion(w.row(row).data(), q.data(), h, cols));
+            total.merge(distortion(against.row(row).data(), q.data(), h, cols));
             if (keepValues)
                 std::ranges::copy(q, result.decoded.row(row).data());
         });
@@ -235,7 +244,7 @@ SlabResult quantizedSlab(const SlabInput& in, const Slab& slab, bool keepValues,
         measure(in.stored, result.kept);
     }
     if (keepValues)
-        result.original = std::move(w);
+        result.original = std::move(in.original ? original : w);
     return result;
 }
 
@@ -299,7 +308,8 @@ TensorResult quantizedTensor(const Work& work, std::size_t index, const Sink& si
                         .low = range.low,
                         .high = range.high,
                         .zeroNonFinite = work.options.zeroNonFinite,
-                        .measuring = planned.choice.quantizer && known ? &measuring : nullptr};
+                        .measuring = planned.choice.quantizer && known ? &measuring : nullptr,
+                        .original = work.original ? &work.original->tensors[index] : nullptr};
     const std::vector<Slab> all = slabs(tensor);
     std::vector<SlabResult> parts(all.size());
     std::atomic<std::size_t> finished = 0;

@@ -32,11 +32,12 @@ struct SlabInput {
     // Of the slab's matrix; where the choice's quantizer needs it and has none, the nearest values are chosen.
     const Curvature* curvature = nullptr;
     const Measuring* measuring = nullptr; // null: outputs are not measured
+    const Tensor* original = nullptr;     // what errors are measured against; null: `tensor`
     OutputProbe seen {}, heldOut {};      // of the slab's matrix, where they are
 };
 
 struct SlabResult {
-    Matrix original, decoded;     // empty unless asked for
+    Matrix original, decoded;     // of what errors are measured against, and of `bytes`; empty unless asked for
     std::vector<std::byte> bytes; // rows of `stored`; empty if the slab was left alone
     Distortion method, kept;      // of the choice; of the bytes
     OutputError seen, heldOut;    // of the bytes, if they were measured
@@ -75,6 +76,7 @@ struct Work {
     const QuantizeOptions& options;
     bool carried; // into formats that GGUF knows
     Curvatures &curvatures, &ofHeldOut;
+    const Model* original = nullptr; // what errors are measured against; null: `model`
 };
 
 // index: of the tensor in model and plan. Throws Error for non-finite weights, with their number.

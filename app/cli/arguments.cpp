@@ -17,20 +17,21 @@ Arguments::Arguments(std::span<const std::string_view> given, std::span<const Op
             optionsEnded = true;
             continue;
         }
-        const auto equals = word.starts_with("--") ? word.find('=') : std::string_view::npos;
+        const auto equals = word.starts_with("--") ? word.find_first_of("=:") : std::string_view::npos;
         const std::string_view name = word.substr(0, equals);
         const auto option
             = std::ranges::find_if(options, [&](const Option& o) { return o.name == name || o.brief == name; });
-        if (option == options.end())
+        const bool colon = equals != std::string_view::npos && word[equals] == ':';
+        if (option == options.end() || (colon && !option->attached))
             throw WrongUsage("unknown option " + std::string(name));
         const bool attached = equals != std::string_view::npos;
         if (!option->value && attached)
             throw WrongUsage("the option " + std::string(name) + " takes no value");
-        if (option->value && !attached && i + 1 == given.size())
+        if (option->value && !option->attached && !attached && i + 1 == given.size())
             throw WrongUsage("the option " + std::string(name) + " lacks its " + option->value);
-        const std::string_view value = !option->value ? std::string_view()
-            : attached                                ? word.substr(equals + 1)
-                                                      : given[++i];
+        const std::string_view value = attached  ? word.substr(equals + 1)
+            : option->value && !option->attached ? given[++i]
+                                                 : std::string_view();
         take(option->name, value, std::ranges::find(repeatable, option->name) != repeatable.end());
     }
 }

@@ -18,6 +18,7 @@ struct Option {
     const char* value;     // what it is called in the help; null: a flag
     const char* help;
     std::string_view brief = {}; // "-o"
+    bool attached = false;       // the value is optional and follows a colon: "--name:value"
 };
 
 // What a command was called with.

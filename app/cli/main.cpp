@@ -41,7 +41,10 @@ void printHelp(const Command& command)
     const auto print = [](std::span<const Option> options) {
         for (const Option& option : options) {
             std::string name = option.brief.empty() ? "" : std::string(option.brief) + ", ";
-            name += std::string(option.name) + (option.value ? std::string(" ") + option.value : "");
+            name += std::string(option.name)
+                + (!option.value         ? std::string()
+                       : option.attached ? '[' + (':' + std::string(option.value)) + ']'
+                                         : ' ' + std::string(option.value));
             std::printf("  %-24s %s\n", name.c_str(), option.help);
         }
     };

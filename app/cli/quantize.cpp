@@ -1,6 +1,7 @@
 #include "core/quantize.h"
 
 #include "app/cli/calibrate.h"
+#include "app/cli/chunks.h"
 #include "app/cli/command.h"
 #include "app/cli/output.h"
 #include "core/error.h"
@@ -23,6 +24,11 @@ constexpr Option kOptions[] {
     {"--set", "KEY=VALUE", "a setting of --method; may be repeated"},
     {"--recipe", "R.json", "a recipe"},
     {"--rewrite", "NAME[:KEY=VALUE,...]", "rescale channels before; quern-cli methods lists all; may be repeated"},
+    {"--sequential",
+     "trust=T",
+     "quantize block by block, each calibrated on what those before it have become; needs --text",
+     {},
+     true},
     {"--rule", "GLOB=FORMAT[:METHOD]", "for some tensors, upon all that; may be repeated, the last match decides"},
     {"--calibration", "CAL.gguf", "weigh errors by the inputs that quern-cli calibrate saw"},
     {"--imatrix", "FILE", "the same with an importance matrix of llama.cpp, GGUF or legacy"},
@@ -86,20 +92,26 @@ quern::Rule ruleFrom(const std::string& text)
     return {text.substr(0, equals), {methodNamed(method), formatNamed(format), {}}};
 }
 
+// "KEY=VALUE,KEY=VALUE"
+quern::Settings settingsList(std::string_view option, const std::string& text)
+{
+    std::vector<std::string> pairs;
+    for (std::size_t from = 0; from < text.size();) {
+        const auto comma = std::min(text.find(',', from), text.size());
+        pairs.push_back(text.substr(from, comma - from));
+        from = comma + 1;
+    }
+    return settings(option, pairs);
+}
+
 quern::RewriteChoice rewriteFrom(const std::string& text)
 {
-    const auto colon = text.find(':');
+    const auto colon = std::min(text.find(':'), text.size());
     const std::string name = text.substr(0, colon);
     const quern::Rewrite* rewrite = quern::findRewrite(name);
     if (!rewrite)
         quern::fail("The rewrite %1 is not known; quern-cli methods lists all.", name);
-    std::vector<std::string> pairs;
-    for (std::size_t from = colon; from != std::string::npos;) {
-        const auto comma = text.find(',', from + 1);
-        pairs.push_back(text.substr(from + 1, comma == std::string::npos ? comma : comma - from - 1));
-        from = comma;
-    }
-    return {rewrite, settings("--rewrite", pairs)};
+    return {rewrite, settingsList("--rewrite", colon < text.size() ? text.substr(colon + 1) : std::string())};
 }
 
 quern::Recipe recipeOf(const Arguments& arguments)
@@ -132,6 +144,8 @@ quern::Recipe recipeOf(const Arguments& arguments)
                                  formatNamed(arguments.text("--format")), settings("--set", arguments.all("--set"))}});
     for (const std::string& rewrite : arguments.all("--rewrite"))
         recipe.rewrites.push_back(rewriteFrom(rewrite));
+    if (arguments.has("--sequential"))
+        recipe.sequential = settingsList("--sequential", arguments.text("--sequential"));
     for (const std::string& rule : arguments.all("--rule"))
         recipe.rules.push_back(ruleFrom(rule));
     return recipe;
@@ -240,6 +254,23 @@ void printTable(const Json& json)
         say("written to " + json["output"].get<std::string>());
 }
 
+void checkText(const Arguments& arguments)
+{
+    if (!arguments.has("--text"))
+        throw WrongUsage("a sequence calibrates every block by itself, so it needs the text: --text FILE");
+    if (arguments.has("--calibration") || arguments.has("--imatrix"))
+        throw WrongUsage("a sequence calibrates every block by itself: --calibration and --imatrix do not go with it");
+}
+
+// Of which only that is known what it is to be of.
+quern::Calibration intended(const Arguments& arguments, const std::optional<quern::Chunks>& chunks)
+{
+    quern::Calibration calibration;
+    calibration.datasets = {arguments.text("--text")};
+    calibration.chunks = chunks ? chunks->count() : 0;
+    return calibration;
+}
+
 void run(const Arguments& arguments, quern::Progress& progress)
 {
     const bool json = arguments.has("--json"), dry = arguments.has("--dry-run");
@@ -249,13 +280,22 @@ void run(const Arguments& arguments, quern::Progress& progress)
     if (output.empty() && !dry)
         throw WrongUsage("the file to write is missing: -o OUT.gguf");
     const quern::Recipe recipe = recipeOf(arguments);
+    if (recipe.sequential)
+        checkText(arguments);
     const quern::Model model = opened(arguments.positional()[0], json);
     if (model.obstacle)
         throw quern::Error(*model.obstacle);
-    quern::ProgressPart calibrating(progress, 0, arguments.has("--text") ? kCalibrating : 0);
+    const bool calibratesBefore = arguments.has("--text") && (!recipe.sequential || !recipe.rewrites.empty());
+    const double calibratingShare = calibratesBefore ? kCalibrating : 0;
+    quern::ProgressPart calibrating(progress, 0, calibratingShare);
     const bool moments = quern::needsOf(recipe) == quern::Needs::SecondMoments;
     const Making making = dry ? Making::Nothing : moments ? Making::SecondMoments : Making::Sums;
-    const auto calibration = givenCalibration(arguments, model, making, calibrating);
+    std::optional<quern::Chunks> chunks;
+    if (recipe.sequential && !dry)
+        chunks = textChunks(arguments, model, progress);
+    const auto calibration = recipe.sequential && recipe.rewrites.empty()
+        ? std::optional(intended(arguments, chunks))
+        : givenCalibration(arguments, model, making, calibrating);
     const quern::Calibration* weights = calibration ? &*calibration : nullptr;
     const auto heldOut = calibrationAt(arguments.text("--held-out"), model);
     const quern::Plan plan
@@ -274,6 +314,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
             result["rewrites"].push_back(toJson(rewrite, reports));
         };
         options.coarse = arguments.has("--coarse");
+        options.text = chunks ? &*chunks : nullptr;
         options.done = [&](const quern::TensorResult& tensor) {
             if (!json)
                 warn(tensor.warnings);
@@ -281,7 +322,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
                 result["warnings"].push_back(warning);
             addErrors(result["tensors"][tensor.index], tensor);
         };
-        quern::ProgressPart exporting(progress, arguments.has("--text") ? kCalibrating : 0, 1);
+        quern::ProgressPart exporting(progress, calibratingShare, 1);
         quern::exportModel(model, plan, weights, output, options, exporting);
         result["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }

@@ -31,6 +31,7 @@ private slots:
     void refusesNonFiniteWeightsUnlessTold();
     void refusesCoarseFormatsUnlessTold();
     void tellsOfExpertsWithoutTokens();
+    void quantizesBlockByBlock();
 };
 
 void TestCliQuantize::initTestCase()
@@ -265,6 +266,46 @@ void TestCliQuantize::tellsOfExpertsWithoutTokens()
     QVERIFY2(outcome.err.contains("number 1 of blk.0.ffn_up_exps.weight, saw no token"), outcome.err.constData());
     QVERIFY2(outcome.err.contains("number 2 of blk.0.ffn_up_exps.weight, saw less than 1 %"), outcome.err.constData());
     QCOMPARE(run(QStringList(arguments) << "--json").json()["warnings"].size(), std::size_t {2});
+}
+
+// --sequential and a recipe that says the same make the same file, which says how it was made.
+void TestCliQuantize::quantizesBlockByBlock()
+{
+    const QString demo = QUERN_SOURCE_DIR "/resources/demo/demo", text = at("text.txt");
+    const QString rule = "blk.?.attn_q.weight=Q4_0:gptq+descent";
+    testfiles::put(text.toStdString(), QString("A miller turned the quern. ").repeated(40).toStdString());
+    const QStringList plan {"quantize", demo, "-o", m_out, "--json", "--ctx", "64", "--chunks", "2", "--overwrite"};
+    const auto with = [&](const QStringList& more) { return run(plan + more); };
+    const Outcome dry
+        = run({"quantize", demo, "--rule", rule, "--sequential:trust=0.25", "--text", text, "--dry-run", "--json"});
+    QVERIFY2(dry.status == 0, dry.err.constData());
+    const Outcome done = with({"--rule", rule, "--sequential:trust=0.25", "--text", text});
+    QVERIFY2(done.status == 0, done.err.constData());
+    QCOMPARE(QFileInfo(m_out).size(), done.json()["bytes"].get<qint64>());
+    const Json told = done.json();
+    COMPARE_JSON(told["bytes"], dry.json()["bytes"]);
+    for (const Json& tensor : told["tensors"])
+        if (tensor["name"].get<std::string>().find("attn_q.weight") != std::string::npos) {
+            COMPARE_JSON(tensor["method"], "gptq+descent");
+            QVERIFY(tensor["rho"].get<double>() > 0);
+        }
+    const std::string made = testfiles::contents(m_out.toStdString());
+    const Json metadata = run({"info", m_out, "--json"}).json()["metadata"];
+    const std::string recipe = metadata["quern.recipe"].get<std::string>();
+    QVERIFY(recipe.find(R"("sequential":{"trust":0.25})") != std::string::npos);
+    testfiles::put(at("sequence.json").toStdString(), recipe);
+    const Outcome again = with({"--recipe", at("sequence.json"), "--text", text});
+    QVERIFY2(again.status == 0, again.err.constData());
+    QVERIFY(testfiles::contents(m_out.toStdString()) == made);
+    for (const QStringList& wrong :
+         {QStringList {"--recipe", at("sequence.json")}, QStringList {"--rule", rule, "--sequential"},
+          QStringList {"--rule", rule, "--sequential", "--text", text, "--calibration", text},
+          QStringList {"--rule", rule, "--sequential:trust", "--text", text}}) {
+        const Outcome refused = with(wrong);
+        QCOMPARE(refused.status, 2);
+        QVERIFY2(refused.err.contains("text") || refused.err.contains("KEY=VALUE"), refused.err.constData());
+    }
+    QCOMPARE(with({"--rule", rule, "--sequential:trust=3", "--text", text}).status, 1);
 }
 
 QTEST_GUILESS_MAIN(TestCliQuantize)

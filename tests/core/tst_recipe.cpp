@@ -101,8 +101,12 @@ void TestRecipe::readsWhatItWrites()
     written.settings["passes"] = 7;
     written.rules[0].choice = {findQuantizer("gptq"), findBlockFormat("Q5_K"), {{"damping", 0.05}}};
     written.rewrites = {{findRewrite("smoothquant"), {}}, {findRewrite("awq"), {{"ratios", 7}}}};
-    for (const int indent : {-1, 2})
-        QVERIFY(recipeFromJson(toJson(written, indent), "memory") == written);
+    for (const auto& sequential : {std::optional<Settings>(), std::optional<Settings>(Settings {}),
+                                   std::optional<Settings>(Settings {{"trust", 0.25}})})
+        for (const int indent : {-1, 2}) {
+            written.sequential = sequential;
+            QVERIFY(recipeFromJson(toJson(written, indent), "memory") == written);
+        }
     QVERIFY(!(toJson(written, -1).find('\n') != std::string::npos));
     QVERIFY(recipeFromJson(R"({"quern_recipe":1,"rewrites":[],"rules":[{"match":"*","format":"q8_0"}]})", "x")
                 .rules[0]
@@ -129,6 +133,9 @@ void TestRecipe::refusesBadRecipes_data()
     row("rewrite without a name", R"({"quern_recipe":1,"rewrites":[{"settings":{}}]})", "name");
     row("rewrite's key", R"({"quern_recipe":1,"rewrites":[{"name":"awq","colour":1}]})", "colour");
     row("rewrite's setting", R"({"quern_recipe":1,"rewrites":[{"name":"awq","settings":{"alpha":1}}]})", "alpha");
+    row("sequential", R"({"quern_recipe":1,"sequential":true})", "sequential");
+    row("sequential's key", R"({"quern_recipe":1,"sequential":{"colour":1}})", "colour");
+    row("sequential's setting", R"({"quern_recipe":1,"sequential":{"trust":2}})", "sequential.trust");
     row("preset", R"({"quern_recipe":1,"preset":"Q9"})", "Q9");
     row("name", R"({"quern_recipe":1,"name":7})", "name");
     row("rules", R"({"quern_recipe":1,"rules":{}})", "rules");
