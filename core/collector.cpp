@@ -33,9 +33,24 @@ std::vector<std::vector<const Tensor*>> groups(const BlockTensors& block)
     return there;
 }
 
+std::uint64_t bytesOfFloats(long count)
+{
+    return static_cast<std::uint64_t>(count) * sizeof(float);
+}
+
 std::uint64_t bytesOfHessian(long cols)
 {
-    return static_cast<std::uint64_t>(Hessian::values(cols)) * sizeof(float);
+    return bytesOfFloats(Hessian::values(cols));
+}
+
+// Of inputs that are known in the original as well.
+std::vector<long> driftingCols(const BlockTensors& block)
+{
+    std::vector<long> all;
+    for (const auto& group : groups(block))
+        if (group.front()->matrices() == 1)
+            all.push_back(group.front()->cols());
+    return all;
 }
 
 } // namespace
@@ -90,6 +105,33 @@ std::uint64_t Collector::hessianBytes(const BlockTensors& block)
     std::uint64_t all = 0;
     for (const auto& group : groups(block))
         all += static_cast<std::uint64_t>(group.front()->matrices()) * bytesOfHessian(group.front()->cols());
+    return all;
+}
+
+std::uint64_t Collector::driftBytes(const BlockTensors& block, long tokens)
+{
+    std::uint64_t all = 0;
+    long most = 0;
+    for (const long cols : driftingCols(block)) {
+        all += ProductSum::bytes(2 * cols) - ProductSum::bytes(cols) + bytesOfFloats(tokens * cols);
+        most = std::max(most, 2 * cols); // of inputs and what they lack side by side
+    }
+    return all + bytesOfFloats(tokens * most);
+}
+
+std::uint64_t Collector::driftFinishingBytes(const BlockTensors& block)
+{
+    std::uint64_t largest = 0;
+    for (const long cols : driftingCols(block))
+        largest = std::max(largest, bytesOfHessian(2 * cols) - bytesOfHessian(cols));
+    return driftBytes(block, 0) + largest;
+}
+
+std::uint64_t Collector::driftedBytes(const BlockTensors& block)
+{
+    std::uint64_t all = 0;
+    for (const long cols : driftingCols(block))
+        all += bytesOfHessian(2 * cols) - bytesOfHessian(cols);
     return all;
 }
 

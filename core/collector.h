@@ -34,6 +34,11 @@ public:
     static std::uint64_t resultBytes(const BlockTensors& block);
     static std::uint64_t hessianBytes(const BlockTensors& block);
 
+    // What original() adds: to bytes(), and to finishingBytes(), with parts of so many tokens; to hessianBytes().
+    static std::uint64_t driftBytes(const BlockTensors& block, long tokens);
+    static std::uint64_t driftFinishingBytes(const BlockTensors& block);
+    static std::uint64_t driftedBytes(const BlockTensors& block);
+
 private:
     struct Collected {
         std::string leader; // the weight that the inputs are summed up for; itself, or one that shares them

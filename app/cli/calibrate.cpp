@@ -84,9 +84,7 @@ void announce(const quern::Model& model, const quern::Chunks& chunks, quern::Cal
               const std::string& output)
 {
     options.checkpoint = quern::checkpointOf(output);
-    const quern::CalibrationNeeds needs = quern::calibrationNeeds(model, chunks, options);
-    std::string line = chunksText(chunks.count(), chunks.context) + ", at most " + size(needs.memory)
-        + " of memory besides the files, and " + size(needs.disk) + " on the disk until it is done";
+    std::string line = needsText(quern::calibrationNeeds(model, chunks, options), chunks);
     if (std::error_code none; std::filesystem::exists(options.checkpoint / "state", none))
         line += "; what " + options.checkpoint.string() + " holds of the same calibration is taken up";
     note(line);

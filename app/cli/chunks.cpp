@@ -13,3 +13,9 @@ std::string chunksText(long chunks, long context)
 {
     return counted(chunks, "chunk") + " of " + counted(context, "token");
 }
+
+std::string needsText(const quern::CalibrationNeeds& needs, const quern::Chunks& chunks)
+{
+    return chunksText(chunks.count(), chunks.context) + ", at most " + size(needs.memory)
+        + " of memory besides the files, and " + size(needs.disk) + " on the disk until it is done";
+}

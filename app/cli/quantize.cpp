@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/preset.h"
 #include "core/rewrite.h"
+#include "core/sequence.h"
 
 #include <algorithm>
 #include <charconv>
@@ -291,8 +292,11 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const bool moments = quern::needsOf(recipe) == quern::Needs::SecondMoments;
     const Making making = dry ? Making::Nothing : moments ? Making::SecondMoments : Making::Sums;
     std::optional<quern::Chunks> chunks;
-    if (recipe.sequential && !dry)
+    if (recipe.sequential && !dry) {
         chunks = textChunks(arguments, model, progress);
+        if (!json)
+            note(needsText(quern::sequenceNeeds(model, *chunks), *chunks));
+    }
     const auto calibration = recipe.sequential && recipe.rewrites.empty()
         ? std::optional(intended(arguments, chunks))
         : givenCalibration(arguments, model, making, calibrating);

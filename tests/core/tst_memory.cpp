@@ -2,6 +2,7 @@
 #include "core/curvature.h"
 #include "core/evaluate.h"
 #include "core/forward.h"
+#include "core/sequence.h"
 #include "tests/core/forwardrun.h"
 #include "tests/core/moments.h"
 #include "tests/core/tinymodels.h"
@@ -67,6 +68,8 @@ private slots:
     void isAnnounced_data();
     void isAnnounced();
     void packsSecondMomentsWithoutCopies();
+    void isAnnouncedOfSequences_data();
+    void isAnnouncedOfSequences();
 };
 
 void MemoryTest::isAnnounced_data()
@@ -120,6 +123,33 @@ void MemoryTest::packsSecondMomentsWithoutCopies()
     QVERIFY(made.feedback);
     const auto used = static_cast<std::uint64_t>(most - before);
     QVERIFY2(used < 2 * WalkMatrix::bytes(n) + square * 3 / 2, qPrintable(QString::number(used / square)));
+}
+
+void MemoryTest::isAnnouncedOfSequences_data()
+{
+    QTest::addColumn<QString>("row");
+    for (const char* row : {"llama", "gpt2", "qwen2moe"})
+        QTest::addRow("%s", row) << row;
+}
+
+void MemoryTest::isAnnouncedOfSequences()
+{
+    QFETCH(QString, row);
+    const Model model = tiny::modelOf(row);
+    const Chunks chunks {96, forwardrun::someTokens(96 * 24, openNetwork(model).sizes.vocabulary)};
+    Recipe recipe;
+    recipe.rules.push_back({"blk.*", {findQuantizer("gptq"), findBlockFormat("INT4_G16_SYM"), {}}});
+    recipe.sequential = Settings {{"trust", 1.0}};
+    QuantizeOptions options;
+    options.text = &chunks;
+    const Plan plan = resolve(recipe, model, nullptr);
+    const std::uint64_t announced = sequenceNeeds(model, chunks).memory;
+    const long before = allocated;
+    most = before;
+    const Model made = quantize(model, plan, nullptr, options, m_progress);
+    const std::uint64_t used = withReserve(static_cast<std::uint64_t>(most - before));
+    QVERIFY2(announced >= used, qPrintable(QString("%1 of %2").arg(used).arg(announced)));
+    QVERIFY2(announced <= used * 2, qPrintable(QString("%1 of %2").arg(used).arg(announced)));
 }
 
 QTEST_GUILESS_MAIN(MemoryTest)
