@@ -263,6 +263,15 @@ void checkText(const Arguments& arguments)
         throw WrongUsage("a sequence calibrates every block by itself: --calibration and --imatrix do not go with it");
 }
 
+// Says what reading it will take.
+quern::Chunks sequenceText(const Arguments& arguments, const quern::Model& model, const quern::Progress& progress)
+{
+    quern::Chunks chunks = textChunks(arguments, model, progress);
+    if (!arguments.has("--json"))
+        note(needsText(quern::sequenceNeeds(model, chunks), chunks));
+    return chunks;
+}
+
 // Of which only that is known what it is to be of.
 quern::Calibration intended(const Arguments& arguments, const std::optional<quern::Chunks>& chunks)
 {
@@ -292,11 +301,8 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const bool moments = quern::needsOf(recipe) == quern::Needs::SecondMoments;
     const Making making = dry ? Making::Nothing : moments ? Making::SecondMoments : Making::Sums;
     std::optional<quern::Chunks> chunks;
-    if (recipe.sequential && !dry) {
-        chunks = textChunks(arguments, model, progress);
-        if (!json)
-            note(needsText(quern::sequenceNeeds(model, *chunks), *chunks));
-    }
+    if (recipe.sequential && !dry)
+        chunks = sequenceText(arguments, model, progress);
     const auto calibration = recipe.sequential && recipe.rewrites.empty()
         ? std::optional(intended(arguments, chunks))
         : givenCalibration(arguments, model, making, calibrating);
