@@ -27,6 +27,25 @@ struct Affine {
     Scope scope = Scope::Block;
 };
 
+// Weights that share a grid are scale * v + offset, v being what their codes stand for (less the zero point, if there
+// is one and it is not in the offset).
+struct Grid {
+    float scale, offset;
+};
+
+struct BlockFormat;
+
+// How to change a block's grids and leave the codes as they are. The block's bytes, and the place of a value in it: the
+// grid is that of its group (BlockFormat::scaled).
+struct Regrid {
+    bool offset = false; // grids have one
+    Grid (*read)(const BlockFormat& format, const std::byte* block, int first) = nullptr;
+    // Stores the nearest grid that the group can have, without a change to others.
+    void (*write)(const BlockFormat& format, std::byte* block, int first, const Grid& wanted) = nullptr;
+    // Multiplies the scales of all groups, and the offsets of all, by about that much. Null where a block is one group.
+    void (*stretch)(const BlockFormat& format, std::byte* block, const Grid& by) = nullptr;
+};
+
 // How numbers are stored: `values` weights side by side in a row become `bytes` bytes.
 // F32 is the block format with one value per block, so every tensor in a file has one.
 // An entry is constant data, comparable by address; its functions get the entry itself as their first argument, so that
@@ -58,6 +77,9 @@ struct BlockFormat {
     void (*placeWeighted)(const BlockFormat& format, std::span<std::byte* const> blocks, int first, std::span<float> x,
                           std::span<const float> importance)
         = nullptr;
+
+    // Null where scales cannot be changed by themselves.
+    Regrid regrid {};
 
     // The GGUF format that holds this one's values when a model is exported; null for GGUF formats themselves.
     // Blocks of it need not divide the row: see storedAs.

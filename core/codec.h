@@ -19,10 +19,12 @@ namespace quern {
 //     int nearest(float t)   static: the integer nearest to t that a code can stand for
 //     void pack(int8_t* v)   stores the integers of all values; for encodeTiles
 //     kCodes                 what its codes can stand for; for encodeTiles
+//     setParameters(Grid)    stores scale and offset, which are halves; where a block is one group
+// or, where the groups' grids are integer multiples of the block's,
+//     kSteps                 SharedRange: the integers
+//     Grid whole(), setWhole(Grid)          the block's scale and offset
+//     setSteps(int g, int scale, int offset)  stores the integers of group g
 // and no alignment.
-struct Grid {
-    float scale, offset;
-};
 
 // The position of x in units of the grid. A scale of 0 puts all values on the same point.
 inline float position(const Grid& grid, float x)
@@ -88,6 +90,50 @@ void placeCode(const BlockFormat&, std::byte* bytes, int first, std::span<float>
     x[0] = pointOf<Block>(grid, value);
 }
 
+// Of groups of a block with a common d, and a common dmin.
+struct SharedRange {
+    int groups, low, high; // groups of a block; the integers that scale and minimum may be
+};
+
+template <typename Block>
+constexpr bool kShared = requires(Block block)
+{
+    block.setSteps(0, 0, 0);
+};
+
+template <typename Block>
+Grid gridOf(const BlockFormat&, const std::byte* bytes, int first)
+{
+    return reinterpret_cast<const Block*>(bytes)->grid(first / Block::kGroup);
+}
+
+inline int nearestStep(float wanted, float unit, const SharedRange& range)
+{
+    const float steps = unit == 0.0f ? 0.0f : wanted / unit;
+    return static_cast<int>(roundedWithin(steps, static_cast<float>(range.low), static_cast<float>(range.high)));
+}
+
+template <typename Block>
+void regrid(const BlockFormat&, std::byte* bytes, int first, const Grid& wanted)
+{
+    auto& block = *reinterpret_cast<Block*>(bytes);
+    if constexpr (kShared<Block>) {
+        const Grid whole = block.whole();
+        block.setSteps(first / Block::kGroup, nearestStep(wanted.scale, whole.scale, Block::kSteps),
+                       nearestStep(wanted.offset, whole.offset, Block::kSteps));
+    } else {
+        block.setParameters({finiteHalf(wanted.scale), finiteHalf(wanted.offset)});
+    }
+}
+
+template <typename Block>
+void stretch(const BlockFormat&, std::byte* bytes, const Grid& by)
+{
+    auto& block = *reinterpret_cast<Block*>(bytes);
+    const Grid whole = block.whole();
+    block.setWhole({finiteHalf(whole.scale * by.scale), finiteHalf(whole.offset * by.offset)});
+}
+
 // The entry of a format of such blocks. Blocks that can set() a code can also place one.
 template <typename Block>
 constexpr BlockFormat formatOf(std::string_view name, std::uint32_t id, decltype(BlockFormat::encode) encode = nullptr)
@@ -101,6 +147,10 @@ constexpr BlockFormat formatOf(std::string_view name, std::uint32_t id, decltype
                         .decode = decodeBlocks<Block>};
     if constexpr (requires(Block block) { block.set(0, 0); })
         format.place = placeCode<Block>;
+    if constexpr (kShared<Block>)
+        format.regrid = {Block::kOffset, gridOf<Block>, regrid<Block>, stretch<Block>};
+    else if constexpr (requires(Block block, Grid grid) { block.setParameters(grid); })
+        format.regrid = {Block::kOffset, gridOf<Block>, regrid<Block>, nullptr};
     return format;
 }
 

@@ -95,7 +95,7 @@ std::uint64_t WalkMatrix::bytes(long n)
     return PackedMatrix::bytes(n, n) + static_cast<std::uint64_t>(n) * kWalk * sizeof(float);
 }
 
-void WalkMatrix::multiply(const Matrix& x, long first, long last, Matrix& y) const
+void WalkMatrix::multiply(const Matrix& x, long first, ColumnRange of, Matrix& y) const
 {
     static_assert(kWalk % 64 == 0);
     const long width = PackedMatrix::panelRows();
@@ -106,7 +106,7 @@ void WalkMatrix::multiply(const Matrix& x, long first, long last, Matrix& y) con
                        .tokens = x.rows(),
                        .y = y.data() + column,
                        .yStride = y.outerStride()},
-                      columns.panel((first + column) / width), std::min(width, y.cols() - column), 0, last);
+                      columns.panel((first + column) / width), std::min(width, y.cols() - column), of.first, of.end);
 }
 
 Curvature curvatureOf(const Hessian& hessian, const BlockFormat& format, const CurvatureNeeds& needs,

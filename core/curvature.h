@@ -20,6 +20,10 @@ enum class Ordering {
 };
 std::vector<long> visits(std::span<const float> diagonal, const BlockFormat& format, Ordering ordering);
 
+struct ColumnRange {
+    long first, end;
+};
+
 // An n x n matrix A as walks need it: kWalk columns at a time, whose rows meet each other one by one.
 struct WalkMatrix {
     static constexpr long kWalk = 256; // the largest block of a format of blocks; all others divide it
@@ -32,9 +36,9 @@ struct WalkMatrix {
     WalkMatrix(const Hessian& h, Progress& progress); // h: checked
     static std::uint64_t bytes(long n);
 
-    // y (rows x n columns of A from `first`, a multiple of kWalk) = x (rows x n) A, of columns [0, last) of x.
+    // y (rows x n columns of A from `first`, a multiple of kWalk) = x (rows x n) A, of columns `of` of x.
     // An element is the same whatever rows stand beside it.
-    void multiply(const Matrix& x, long first, long last, Matrix& y) const;
+    void multiply(const Matrix& x, long first, ColumnRange of, Matrix& y) const;
 };
 
 // What GPTQ needs: the factor of H whose columns and rows are in the order of visits.

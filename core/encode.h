@@ -21,8 +21,22 @@ void roundBlock(const Block& block, const float* x, std::int8_t* codes)
     }
 }
 
+template <typename Block>
+void setGrids(Block& block, const Grid& grid)
+{
+    block.setParameters(grid);
+}
+
+template <typename Block>
+void setGrids(Block& block, const SharedGrids& grids)
+{
+    block.setWhole({grids.d, -grids.dmin});
+    for (int g = 0; g < Block::kSteps.groups; ++g)
+        block.setSteps(g, grids.scale[static_cast<std::size_t>(g)], grids.minimum[static_cast<std::size_t>(g)]);
+}
+
 // Encodes as many blocks at once as fill the lanes of a tile. Block::find(Tile&, Effort), static, gives the parameters
-// of each, block.setParameters stores them; codes follow from the grids.
+// of each, which are stored by its setParameters, or setWhole and setSteps; codes follow from the grids.
 template <typename Block>
 void encodeTiles(const BlockFormat&, std::span<const float> x, const Fit& fit, std::byte* bytes)
 {
@@ -38,7 +52,7 @@ void encodeTiles(const BlockFormat&, std::span<const float> x, const Fit& fit, s
         std::array<std::int8_t, kPiece> codes;
         for (std::size_t b = 0; b < blocks; ++b) {
             std::memset(block + b, 0, sizeof(Block));
-            block[b].setParameters(parameters[b]);
+            setGrids(block[b], parameters[b]);
             roundBlock(block[b], piece.data() + b * Block::kValues, codes.data() + b * Block::kValues);
         }
         // Not at once: codes that were just stored in pieces cannot be loaded as longer ones without a wait.

@@ -48,7 +48,7 @@ public:
         for (m_first = 0; m_first < cols; m_first += kWalk) {
             m_targets.resize(m_weights.rows(), std::min(kWalk, cols - m_first));
             m_targets.setZero();
-            m_feedback.unit.multiply(m_errors, m_first, m_first, m_targets);
+            m_feedback.unit.multiply(m_errors, m_first, {0, m_first}, m_targets);
             m_targets += m_weights.middleCols(m_first, m_targets.cols());
             for (long s = 0; s < m_targets.cols(); s += step) {
                 const long n = std::min(step, m_targets.cols() - s);

@@ -68,6 +68,12 @@ void encodeLattice(const BlockFormat&, std::span<const float> x, const Fit& fit,
     }
 }
 
+template <typename Block>
+constexpr int vectorOf(int first)
+{
+    return first / static_cast<int>(std::remove_cvref_t<decltype(Block::codebook())>::kLength);
+}
+
 // Minus signs that have to be even in number, if vector v has these.
 template <typename Block>
 int minusSigns(const Block& block, int v, unsigned its)
@@ -205,7 +211,7 @@ void placeAlike(const BlockFormat&, std::byte* block, int first, std::span<float
     using Placing = VectorPlacing<Block>;
     std::array<float, Placing::kLength> alike;
     alike.fill(1.0f);
-    Placing(first / static_cast<int>(Placing::kLength), alike).place({&block, 1}, x);
+    Placing(vectorOf<Block>(first), alike).place({&block, 1}, x);
 }
 
 template <typename Block>
@@ -216,11 +222,34 @@ void placeWeighted(const BlockFormat&, std::span<std::byte* const> blocks, int f
     std::array<float, Placing::kLength> shares;
     const float largest = std::ranges::max(importance);
     std::ranges::transform(importance, shares.begin(), [&](float weight) { return weight / largest; });
-    Placing placing(first / static_cast<int>(Placing::kLength), shares);
+    Placing placing(vectorOf<Block>(first), shares);
     for (std::size_t i = 0; i < blocks.size(); i += kLanes) {
         const std::size_t n = std::min<std::size_t>(kLanes, blocks.size() - i);
         placing.place(blocks.subspan(i, n), x.subspan(i * Placing::kLength, n * Placing::kLength));
     }
+}
+
+template <typename Block>
+Grid latticeGrid(const BlockFormat&, const std::byte* bytes, int first)
+{
+    return {reinterpret_cast<const Block*>(bytes)->scale(vectorOf<Block>(first)), 0.0f};
+}
+
+template <typename Block>
+void regridLattice(const BlockFormat&, std::byte* bytes, int first, const Grid& wanted)
+{
+    auto& block = *reinterpret_cast<Block*>(bytes);
+    const float unit = block.whole() * Block::kLadder.unit;
+    const float odd = unit == 0.0f ? 1.0f : wanted.scale / unit;
+    const auto last = static_cast<float>(Block::kLadder.steps - 1);
+    block.setScale(first / Block::kScaled, static_cast<int>(roundedWithin((odd - 1.0f) / 2.0f, 0.0f, last)));
+}
+
+template <typename Block>
+void stretchLattice(const BlockFormat&, std::byte* bytes, const Grid& by)
+{
+    auto& block = *reinterpret_cast<Block*>(bytes);
+    block.setWhole(finiteHalf(block.whole() * by.scale));
 }
 
 template <typename Block>
@@ -236,7 +265,8 @@ constexpr BlockFormat latticeFormat(std::string_view name, std::uint32_t id, boo
             .encode = encodeLattice<Block>,
             .decode = decodeLattice<Block>,
             .place = placeAlike<Block>,
-            .placeWeighted = placeWeighted<Block>};
+            .placeWeighted = placeWeighted<Block>,
+            .regrid = {false, latticeGrid<Block>, regridLattice<Block>, stretchLattice<Block>}};
 }
 
 } // namespace quern

@@ -12,7 +12,7 @@ namespace {
 double traceOf(const Matrix& x, const WalkMatrix& moments)
 {
     Matrix products(x.rows(), x.cols());
-    moments.multiply(x, 0, x.cols(), products);
+    moments.multiply(x, 0, {0, x.cols()}, products);
     return std::max(products.cast<double>().cwiseProduct(x.cast<double>()).sum(), 0.0);
 }
 

@@ -34,9 +34,6 @@ struct SharedGrids {
     float d = 0, dmin = 0;
     std::array<int, 16> scale {}, minimum {};
 };
-struct SharedRange {
-    int groups, low, high; // groups of a block; the integers that scale and minimum may be
-};
 // Without minima; scales may be below 0.
 ForEach<SharedGrids> findSharedScales(const Tile& tile, const Codes& codes, const SharedRange& range, Effort effort);
 // With minima; range.low is 0. Centres the tile.

@@ -56,7 +56,7 @@ Matrix Shifts::rows(const Tensor& weight, long first, long n) const
 {
     Matrix w(n, weight.cols()), by(n, weight.cols());
     decodeRows(weight, first, n, w.data());
-    m_of.find(weight.name)->second->multiply(w, 0, w.cols(), by);
+    m_of.find(weight.name)->second->multiply(w, 0, {0, w.cols()}, by);
     return w + by;
 }
 

@@ -27,19 +27,20 @@ struct SixBits {
 
 // What Q4_K and Q5_K have in common: 8 groups of 32 weights.     x = d * s * q - dmin * m,  s and m in [0, 63].
 struct SixBitGrids {
+    static constexpr SharedRange kSteps {8, 0, 63};
+
     Half d, dmin;
     SixBits scales;
 
     Grid grid(int g) const
     {
-        return {d * static_cast<float>(scales.scale(g)), -(dmin * static_cast<float>(scales.minimum(g)))};
+        return {d * static_cast<float>(scales.scale(g)), -dmin * static_cast<float>(scales.minimum(g))};
     }
-    void set(const SharedGrids& best)
+    Grid whole() const { return {d, -dmin}; }
+    void setWhole(const Grid& whole)
     {
-        d = best.d;
-        dmin = best.dmin;
-        for (std::size_t g = 0; g < 8; ++g)
-            scales.set(static_cast<int>(g), best.scale[g], best.minimum[g]);
+        d = whole.scale;
+        dmin = -whole.offset;
     }
 };
 

@@ -38,7 +38,7 @@ Solution::Solution(const Matrix& weights, const Curvature& curvature, const Bloc
     decodeEach(format, m_blocks, weights.rows(), weights.cols(), [&](long row, std::span<const float> values) {
         m_errors.row(row) -= Eigen::Map<const Eigen::RowVectorXf>(values.data(), m_errors.cols());
     });
-    curvature.moments->multiply(m_errors, 0, weights.cols(), m_slopes);
+    curvature.moments->multiply(m_errors, 0, {0, weights.cols()}, m_slopes);
 }
 
 std::vector<double> Solution::costs() const

@@ -24,9 +24,18 @@ public:
     // together, to one of the points that are best for upper bounds of their cost (core/metric.h).
     void descend(int passes);
 
+    // Goes through the grids instead: gives each the scale and the offset that are best for its codes and for what the
+    // other weights are now, as far as the format can store them; a block's as one first where its groups' are
+    // multiples of common ones (BlockFormat::regrid). Codes stay. No row's cost rises, as above.
+    void refit();
+
 private:
     using Moves = std::vector<std::vector<Term>>; // of every row
 
+    void refitRow(long row, long first, long n, Matrix& moves);
+    void refitGrids(long row, ColumnRange of, Matrix& moves);
+    bool takeStored(long row, ColumnRange of, Matrix& moves);
+    void addSlopes(const Matrix& moves, long first, ColumnRange of);
     void measureReach();
     // moves: what errors have changed by.
     void descendBlock(long row, long first, long n, std::vector<Term>& moves);

@@ -204,6 +204,23 @@ void place(const BlockFormat& format, std::byte* block, int first, std::span<flo
     put(grid, {&stored, 1}, format.affine.zero, x.data());
 }
 
+Grid readGridOf(const BlockFormat& format, const std::byte* block, int)
+{
+    const AffineGrid grid = readGrid(format.affine, block);
+    const float ofZero = -grid.scale * static_cast<float>(grid.zero);
+    return {grid.scale, format.affine.zero == Zero::ZeroPoint ? ofZero : grid.minimum};
+}
+
+void writeGridOf(const BlockFormat& format, std::byte* block, int, const Grid& wanted)
+{
+    AffineGrid grid = readGrid(format.affine, block);
+    grid.scale = finiteHalf(wanted.scale);
+    grid.minimum = finiteHalf(wanted.offset);
+    if (format.affine.zero == Zero::ZeroPoint && grid.scale != 0.0f)
+        grid.zero = static_cast<int>(roundedWithin(-wanted.offset / grid.scale, 0.0f, static_cast<float>(grid.top)));
+    writeGrid(format.affine, grid, block);
+}
+
 // 32 codes as Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 have them: halves of bytes, fifth bits apart, signed bytes. `zero` is what
 // the carrier adds to the integers: 8, 16, or 0.
 std::byte* putCodes(const BlockFormat& carrier, const std::uint8_t* codes, int shift, std::byte* out)
@@ -329,6 +346,9 @@ constexpr BlockFormat entry(std::size_t i)
             .encode = functions.encode,
             .decode = functions.decode,
             .place = place,
+            .regrid = affine.scope == Scope::Block
+                ? Regrid {affine.zero != Zero::Symmetric, readGridOf, writeGridOf, nullptr}
+                : Regrid {},
             .carrier = carrier.format,
             .carry = carrier.exact ? functions.carry : nullptr};
 }

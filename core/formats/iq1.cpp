@@ -48,6 +48,7 @@ struct S : Common {
         for (int v = 0; v < 32; ++v, x += 8)
             decodeVector(v, x);
     }
+    float whole() const { return d; }
     void setWhole(float value) { d = value; }
     void setBits(int g, int shift, int mask, int value)
     {
@@ -73,25 +74,25 @@ struct M : Common {
 
     static constexpr int kScaled = 16, kParts = 1;
 
-    float d() const
+    float whole() const
     {
         int bits = 0;
         for (int k = 0; k < 4; ++k)
             bits |= (scales[k] >> 12) << (4 * k);
         return halfToFloat(static_cast<std::uint16_t>(bits));
     }
-    float scale(int v) const { return d() * static_cast<float>(2 * (scales[v / 8] >> (v % 8 / 2 * 3) & 7) + 1); }
-    void decodeVector(int v, float* x) const { decodeVector(v, d(), x); }
-    void decodeVector(int v, float whole, float* x) const
+    float scale(int v) const { return whole() * static_cast<float>(2 * (scales[v / 8] >> (v % 8 / 2 * 3) & 7) + 1); }
+    void decodeVector(int v, float* x) const { decodeVector(v, whole(), x); }
+    void decodeVector(int v, float d, float* x) const
     {
         const int s = scales[v / 8] >> (v % 8 / 2 * 3) & 7, bits = high[v / 2] >> (v % 2 * 4);
-        put(x, whole * static_cast<float>(2 * s + 1), low[v] | (bits & 7) << 8, (bits & 8) != 0);
+        put(x, d * static_cast<float>(2 * s + 1), low[v] | (bits & 7) << 8, (bits & 8) != 0);
     }
     void decode(float* x) const
     {
-        const float whole = d();
+        const float d = whole();
         for (int v = 0; v < 32; ++v, x += 8)
-            decodeVector(v, whole, x);
+            decodeVector(v, d, x);
     }
     void setBits(int k, int shift, int mask, int value)
     {

@@ -48,6 +48,7 @@ struct Xxs : Common<kIq2xxs, Signs::Even, 32> {
         for (int v = 0; v < 32; ++v, x += 8)
             decodeVector(v, x);
     }
+    float whole() const { return d; }
     void setWhole(float value) { d = value; }
     void setScale(int g, int s)
     {
@@ -81,6 +82,7 @@ struct Xs : Common<kIq2xs, Signs::Even, 16> {
         for (int v = 0; v < 32; ++v, x += 8)
             decodeVector(v, x);
     }
+    float whole() const { return d; }
     void setWhole(float value) { d = value; }
     void setScale(int g, int s) { setBits(scales[g / 2], g % 2 * 4, 15, s); }
     void setCode(int v, int index, int signs) { codes[v] = static_cast<std::uint16_t>(index | (signs & 127) << 9); }
@@ -106,6 +108,7 @@ struct S : Common<kIq2s, Signs::Free, 16> {
         for (int v = 0; v < 32; ++v, x += 8)
             decodeVector(v, x);
     }
+    float whole() const { return d; }
     void setWhole(float value) { d = value; }
     void setScale(int g, int s) { setBits(scales[g / 2], g % 2 * 4, 15, s); }
     void setCode(int v, int index, int itsSigns)

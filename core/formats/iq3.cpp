@@ -34,6 +34,7 @@ struct Xxs {
         for (int v = 0; v < 64; ++v, x += 4)
             decodeVector(v, x);
     }
+    float whole() const { return d; }
     void setWhole(float value) { d = value; }
     void setScale(int g, int s)
     {
@@ -79,6 +80,7 @@ struct S {
         for (int v = 0; v < 64; ++v, x += 4)
             decodeVector(v, x);
     }
+    float whole() const { return d; }
     void setWhole(float value) { d = value; }
     void setScale(int g, int s) { setBits(scales[g / 2], g % 2 * 4, 15, s); }
     void setCode(int v, int index, int itsSigns)

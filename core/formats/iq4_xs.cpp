@@ -16,6 +16,9 @@ struct Block {
     static constexpr bool kOffset = false;
     static constexpr Codes kCodes {-127, 113, true};
 
+    static constexpr SharedRange kSteps {8, -32, 31};
+
+    Grid whole() const { return {d, 0.0f}; }
     Grid grid(int g) const
     {
         const int s = (low[g / 2] >> (g % 2 * 4) & 15) | (high >> (2 * g) & 3) << 4;
@@ -35,16 +38,12 @@ struct Block {
         }
     }
     static int nearest(float t) { return nearestCode(t, kCodes); }
-    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, {8, -32, 31}, effort); }
-    void setParameters(const SharedGrids& best)
+    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, kSteps, effort); }
+    void setWhole(const Grid& whole) { d = whole.scale; }
+    void setSteps(int g, int scale, int)
     {
-        d = best.d;
-        int top = 0;
-        for (std::size_t g = 0; g < 8; ++g) {
-            setBits(low[g / 2], static_cast<int>(g % 2 * 4), 15, best.scale[g] + 32);
-            top |= ((best.scale[g] + 32) >> 4) << (2 * g);
-        }
-        high = static_cast<std::uint16_t>(top);
+        setBits(low[g / 2], g % 2 * 4, 15, scale + 32);
+        high = static_cast<std::uint16_t>((high & ~(3 << (2 * g))) | (scale + 32) >> 4 << (2 * g));
     }
 };
 static_assert(sizeof(Block) == 136);

@@ -15,9 +15,12 @@ struct Block {
     static constexpr bool kOffset = true;
     static constexpr Codes kCodes {0, 3};
 
+    static constexpr SharedRange kSteps {16, 0, 15};
+
+    Grid whole() const { return {d, -dmin}; }
     Grid grid(int g) const
     {
-        return {d * static_cast<float>(scales[g] & 15), -(dmin * static_cast<float>(scales[g] >> 4))};
+        return {d * static_cast<float>(scales[g] & 15), -dmin * static_cast<float>(scales[g] >> 4)};
     }
     void unpack(std::int8_t* v) const
     {
@@ -35,14 +38,13 @@ struct Block {
             }
     }
     static int nearest(float t) { return nearestCode(t, kCodes); }
-    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, {16, 0, 15}, effort); }
-    void setParameters(const SharedGrids& best)
+    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, kSteps, effort); }
+    void setWhole(const Grid& whole)
     {
-        d = best.d;
-        dmin = best.dmin;
-        for (std::size_t g = 0; g < 16; ++g)
-            scales[g] = static_cast<std::uint8_t>(best.scale[g] | best.minimum[g] << 4);
+        d = whole.scale;
+        dmin = -whole.offset;
     }
+    void setSteps(int g, int scale, int minimum) { scales[g] = static_cast<std::uint8_t>(scale | minimum << 4); }
 };
 static_assert(sizeof(Block) == 84);
 

@@ -16,6 +16,9 @@ struct Block {
     static constexpr bool kOffset = false;
     static constexpr Codes kCodes {-4, 3};
 
+    static constexpr SharedRange kSteps {16, -32, 31};
+
+    Grid whole() const { return {d, 0.0f}; }
     Grid grid(int g) const
     {
         const int low = scales[g % 8] >> (g / 8 * 4) & 15, top = scales[8 + g % 4] >> (g / 4 * 2) & 3;
@@ -46,14 +49,12 @@ struct Block {
             }
     }
     static int nearest(float t) { return nearestCode(t, kCodes); }
-    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, {16, -32, 31}, effort); }
-    void setParameters(const SharedGrids& best)
+    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, kSteps, effort); }
+    void setWhole(const Grid& whole) { d = whole.scale; }
+    void setSteps(int g, int scale, int)
     {
-        d = best.d;
-        for (std::size_t g = 0; g < 16; ++g) {
-            setBits(scales[g % 8], static_cast<int>(g / 8 * 4), 15, best.scale[g] + 32);
-            setBits(scales[8 + g % 4], static_cast<int>(g / 4 * 2), 3, (best.scale[g] + 32) >> 4);
-        }
+        setBits(scales[g % 8], g / 8 * 4, 15, scale + 32);
+        setBits(scales[8 + g % 4], g / 4 * 2, 3, (scale + 32) >> 4);
     }
 };
 static_assert(sizeof(Block) == 110);

@@ -13,6 +13,9 @@ struct Block {
     static constexpr bool kOffset = true;
     static constexpr Codes kCodes {0, 15};
 
+    static constexpr SharedRange kSteps = SixBitGrids::kSteps;
+
+    Grid whole() const { return grids.whole(); }
     Grid grid(int g) const { return grids.grid(g); }
     void unpack(std::int8_t* v) const
     {
@@ -30,8 +33,9 @@ struct Block {
                 codes[32 * part + i] = static_cast<std::uint8_t>(v[64 * part + i] | v[64 * part + i + 32] << 4);
     }
     static int nearest(float t) { return nearestCode(t, kCodes); }
-    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, {8, 0, 63}, effort); }
-    void setParameters(const SharedGrids& best) { grids.set(best); }
+    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, kSteps, effort); }
+    void setWhole(const Grid& whole) { grids.setWhole(whole); }
+    void setSteps(int g, int scale, int minimum) { grids.scales.set(g, scale, minimum); }
 };
 static_assert(sizeof(Block) == 144);
 

@@ -14,6 +14,9 @@ struct Block {
     static constexpr bool kOffset = true;
     static constexpr Codes kCodes {0, 31};
 
+    static constexpr SharedRange kSteps = SixBitGrids::kSteps;
+
+    Grid whole() const { return grids.whole(); }
     Grid grid(int g) const { return grids.grid(g); }
     void unpack(std::int8_t* v) const
     {
@@ -42,8 +45,9 @@ struct Block {
         }
     }
     static int nearest(float t) { return nearestCode(t, kCodes); }
-    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, {8, 0, 63}, effort); }
-    void setParameters(const SharedGrids& best) { grids.set(best); }
+    static auto find(Tile& tile, Effort effort) { return findSharedGrids(tile, kCodes, kSteps, effort); }
+    void setWhole(const Grid& whole) { grids.setWhole(whole); }
+    void setSteps(int g, int scale, int minimum) { grids.scales.set(g, scale, minimum); }
 };
 static_assert(sizeof(Block) == 176);
 

@@ -16,6 +16,9 @@ struct Block {
     static constexpr bool kOffset = false;
     static constexpr Codes kCodes {-32, 31};
 
+    static constexpr SharedRange kSteps {16, -128, 127};
+
+    Grid whole() const { return {d, 0.0f}; }
     Grid grid(int g) const { return {d * static_cast<float>(scales[g]), 0.0f}; }
     void unpack(std::int8_t* v) const
     {
@@ -45,16 +48,9 @@ struct Block {
             }
     }
     static int nearest(float t) { return nearestCode(t, kCodes); }
-    static auto find(const Tile& tile, Effort effort)
-    {
-        return findSharedScales(tile, kCodes, {16, -128, 127}, effort);
-    }
-    void setParameters(const SharedGrids& best)
-    {
-        d = best.d;
-        for (std::size_t g = 0; g < 16; ++g)
-            scales[g] = static_cast<std::int8_t>(best.scale[g]);
-    }
+    static auto find(const Tile& tile, Effort effort) { return findSharedScales(tile, kCodes, kSteps, effort); }
+    void setWhole(const Grid& whole) { d = whole.scale; }
+    void setSteps(int g, int scale, int) { scales[g] = static_cast<std::int8_t>(scale); }
 };
 static_assert(sizeof(Block) == 210);
 

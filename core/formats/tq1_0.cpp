@@ -66,6 +66,7 @@ struct Block {
     }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -1, 1)); }
     void fit(const Sample& sample) { d = fitTernary(sample); }
+    void setParameters(const Grid& grid) { d = grid.scale; }
 
 private:
     static std::uint8_t byteOf(int number) { return static_cast<std::uint8_t>((256 * number + 242) / 243); }

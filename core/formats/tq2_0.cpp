@@ -22,6 +22,7 @@ struct Block {
     void set(int i, int v) { setBits(codes[i / 128 * 32 + i % 32], i % 128 / 32 * 2, 3, v + 1); }
     static int nearest(float t) { return static_cast<int>(roundedWithin(t, -1, 1)); }
     void fit(const Sample& sample) { d = fitTernary(sample); }
+    void setParameters(const Grid& grid) { d = grid.scale; }
 };
 static_assert(sizeof(Block) == 66);
 

@@ -6,15 +6,16 @@
 #include <algorithm>
 #include <cassert>
 
-// Coordinate descent on the points of grids that stay (QuantEase, Behdin et al. 2023; CDQuant, Nair and Suggala 2024),
-// from the nearest points, or from the better of those and GPTQ's in each row. No row costs more, in tr(E H Eᵀ), than
-// the nearest points do.
+// Coordinate descent on the points of grids (QuantEase, Behdin et al. 2023; CDQuant, Nair and Suggala 2024), from the
+// nearest points, or from the better of those and GPTQ's in each row; then in turns on the grids, codes staying, and on
+// the points again. No row costs more, in tr(E H Eᵀ), than the nearest points do.
 namespace quern {
 namespace {
 
 constexpr Param kPasses {"passes", QUERN_TEXT("core", "Passes"), 1, 32, 4};
-constexpr Param kDescentParams[] {kPasses};
-constexpr Param kBothParams[] {kDamping, kOrdering, kPasses};
+constexpr Param kRefits {"refits", QUERN_TEXT("core", "Refits of scales"), 0, 8, 2};
+constexpr Param kDescentParams[] {kPasses, kRefits};
+constexpr Param kBothParams[] {kDamping, kOrdering, kPasses, kRefits};
 
 CurvatureNeeds needs(const Settings&)
 {
@@ -45,7 +46,13 @@ Solution rounded(const QuantizerInput& in, const Matrix& weights)
 // From `best`, which costs no more than `start` in any row.
 void descend(const QuantizerInput& in, const Solution& start, Solution& best, std::span<std::byte> out)
 {
-    best.descend(static_cast<int>(setting(in.settings, kPasses)));
+    const int passes = static_cast<int>(setting(in.settings, kPasses));
+    best.descend(passes);
+    // Whether or not any row has changed: what becomes of one must not depend on those beside it.
+    for (int left = static_cast<int>(setting(in.settings, kRefits)); left > 0; --left) {
+        best.refit();
+        best.descend(passes);
+    }
     best.takeBetter(start); // what rounding of sums may have done
     std::ranges::copy(best.blocks(), out.begin());
 }

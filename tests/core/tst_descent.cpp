@@ -85,7 +85,7 @@ void TestDescent::searchesNoLongerThanAsked()
     const long n = 512;
     const Matrix weights = moments::normal(kRows, n, 27) * 0.02F, h = moments::of(n, n, 28);
     const Curvature c = curvature(h, format);
-    const Settings settings {{"passes", 1}};
+    const Settings settings {{"passes", 1}, {"refits", 0}};
     std::vector<Bytes> made;
     for (const Effort effort : {Effort::Fast, Effort::Best}) {
         Bytes& blocks = made.emplace_back(room(weights, format));
