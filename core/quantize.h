@@ -43,8 +43,8 @@ struct QuantizeOptions {
 };
 
 // Works by slabs of rows; keeps finished tensors in an unnamed file in the workspace, so neither source nor result has
-// to fit in memory. A plan's rewrites come first and hold what they change there as F32. Tensors in formats that GGUF
-// does not know stay in them; those that are copied are views of the source, neither read nor reported.
+// to fit in memory. A plan's rewrites come first. Tensors in formats that GGUF does not know stay in them; those that
+// are copied are views of the source, neither read nor reported.
 Model quantize(const Model& model, const Plan& plan, const Calibration* calibration, const QuantizeOptions& options,
                Progress& progress);
 
