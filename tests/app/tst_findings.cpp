@@ -62,7 +62,7 @@ QString TestFindings::details() const
     auto* box = m_window->findChild<QMessageBox*>();
     if (!box)
         return {};
-    const QString details = box->informativeText();
+    QString details = box->informativeText();
     box->close();
     return details;
 }
