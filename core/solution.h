@@ -32,10 +32,13 @@ public:
 private:
     using Moves = std::vector<std::vector<Term>>; // of every row
 
-    void refitRow(long row, long first, long n, Matrix& moves);
-    void refitGrids(long row, ColumnRange of, Matrix& moves);
-    bool takeStored(long row, ColumnRange of, Matrix& moves);
+    struct Refit; // refit.cpp
+    void refitBlocks(ColumnRange of, Refit& work);
+    void measureFalls(ColumnRange of, Refit& work);
+    void refitGrids(long row, ColumnRange of, Refit& work);
+    bool takeStored(long row, ColumnRange of, Refit& work);
     void addSlopes(const Matrix& moves, long first, ColumnRange of);
+    Grid gridAt(long row, long column);
     void measureReach();
     // moves: what errors have changed by.
     void descendBlock(long row, long first, long n, std::vector<Term>& moves);
