@@ -1,8 +1,10 @@
 #include "app/exportdialog.h"
 
+#include "app/reading.h"
 #include "core/preset.h"
 #include "core/rewrite.h"
 #include "core/secondmoments.h"
+#include "core/sequence.h"
 #include "widgets/methods.h"
 #include "widgets/text.h"
 
@@ -107,10 +109,15 @@ ExportDialog::ExportDialog(const Session* session, const QString& folder, QWidge
         if (m_session->stats(tensor)->nonFinite > 0)
             check();
     });
+    connect(m_session, &Session::recipeChanged, this, &ExportDialog::examine);
     connect(m_session, &Session::modelChanged, this, &QDialog::reject);
+    connect(&m_examining, &Job::failed, this, [this](const quern::Error& error) {
+        m_sequence.refusal = sentence(error);
+        check();
+    });
     connect(m_buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(m_buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
-    check();
+    examine();
 }
 
 QString ExportDialog::suggestedTarget(const Session& session, const QString& folder)
@@ -124,6 +131,8 @@ QString ExportDialog::suggestedTarget(const Session& session, const QString& fol
     for (const quern::RewriteChoice& choice : recipe.rewrites)
         if (recipe.name.empty())
             suffix += u'-' + text(choice.rewrite->name);
+    if (recipe.name.empty() && recipe.sequential)
+        suffix += QStringLiteral("-sequential");
     if (recipe.name.empty() && !recipe.rules.empty())
         suffix += QStringLiteral("-tuned");
     return QDir(folder.isEmpty() ? model.absolutePath() : folder)
@@ -170,6 +179,24 @@ void ExportDialog::add(Verdict verdict, const QString& sentence)
     m_obstacle = m_obstacle || verdict == Verdict::Obstacle;
 }
 
+void ExportDialog::examine()
+{
+    m_examining.cancel();
+    m_sequence = {};
+    if (const auto plan = m_session->plan(); plan && plan->sequential)
+        m_examining.start(
+            [plan, model = m_session->model(),
+             known = Known {m_session->calibration(), m_session->text()}](quern::Progress& progress) {
+                const Reading reading = readingFor(*plan, *model, known, progress);
+                return Sequence {reading.chunks->count(), quern::sequenceNeeds(*model, *reading.chunks), {}};
+            },
+            [this](Sequence sequence) {
+                m_sequence = std::move(sequence);
+                check();
+            });
+    check();
+}
+
 void ExportDialog::check()
 {
     m_checks->clear();
@@ -190,6 +217,7 @@ void ExportDialog::check()
                                  fixed(plan->bitsPerWeight(*model))));
         add(Verdict::Good, formatsText(*plan));
         checkMethods();
+        checkSequence();
         checkTarget();
         checkWeights();
         checkImportance();
@@ -213,10 +241,26 @@ void ExportDialog::checkMethods()
     if (methods.isEmpty())
         return;
     add(Verdict::Good, methods);
-    if (recipe.preset && !quern::hasMoments(m_session->calibration().get()))
+    if (recipe.preset && !recipe.sequential && !quern::hasMoments(m_session->calibration().get()))
         add(Verdict::Note,
             tr("No second moments of the inputs are known. After Calibrate (Model menu) the same types are "
                "quantized by GPTQ and descent, and lose less."));
+}
+
+void ExportDialog::checkSequence()
+{
+    if (!m_session->plan()->sequential)
+        return;
+    if (!m_sequence.refusal.isEmpty())
+        return add(Verdict::Obstacle, m_sequence.refusal);
+    if (m_sequence.chunks == 0)
+        return add(Verdict::Note, tr("Block by block; what that takes is being found out."));
+    add(Verdict::Good,
+        tr("Block by block, on %1 (%L2 chunks): at most %3 of memory besides the files, and %4 of disk space "
+           "meanwhile.")
+            .arg(m_session->text()->title)
+            .arg(m_sequence.chunks)
+            .arg(bytesText(m_sequence.needs.memory), bytesText(m_sequence.needs.disk)));
 }
 
 void ExportDialog::checkTarget()
@@ -238,7 +282,7 @@ void ExportDialog::checkTarget()
                    : tr("%1 exists already (%2).").arg(file.fileName(), bytesText(static_cast<quint64>(file.size()))));
     }
     const auto free = static_cast<std::uint64_t>(std::max<qint64>(QStorageInfo(folder.filePath()).bytesAvailable(), 0));
-    const std::uint64_t needed = m_session->plan()->fileBytes;
+    const std::uint64_t needed = m_session->plan()->fileBytes + m_sequence.needs.disk;
     add(free >= needed ? Verdict::Good : Verdict::Obstacle,
         tr("Disk space: %1 free, %2 needed.").arg(bytesText(free), bytesText(needed)));
 }

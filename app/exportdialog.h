@@ -1,5 +1,7 @@
 #pragma once
 
+#include "core/calibrate.h"
+#include "widgets/job.h"
 #include "widgets/session.h"
 
 #include <QDialog>
@@ -28,10 +30,19 @@ public:
 private:
     enum class Verdict { Good, Note, Obstacle };
 
+    // What a recipe that goes block by block takes, as far as it is known.
+    struct Sequence {
+        long chunks = 0; // 0: not known yet
+        quern::CalibrationNeeds needs;
+        QString refusal; // why it cannot be made; empty if it can
+    };
+
     void browse();
+    void examine();
     void check();
     void add(Verdict verdict, const QString& sentence);
     void checkMethods();
+    void checkSequence();
     void checkTarget();
     void checkWeights();
     void checkImportance();
@@ -45,4 +56,6 @@ private:
     QCheckBox* m_coarse;
     QDialogButtonBox* m_buttons;
     bool m_obstacle = false;
+    Sequence m_sequence;
+    Job m_examining; // last: ends before what it delivers to
 };

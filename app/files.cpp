@@ -157,16 +157,18 @@ void MainWindow::chooseFile(const QString& title, const QString& filter, void (M
 }
 
 void MainWindow::saveFile(const QString& title, const QString& name, const QString& filter,
-                          const std::function<QByteArray()>& contents)
+                          const std::function<QByteArray()>& contents, const std::function<void(const QString&)>& saved)
 {
     auto* dialog = new QFileDialog(this, title, QDir(m_settings->folder()).filePath(name), filter);
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->setAcceptMode(QFileDialog::AcceptSave);
     dialog->setDefaultSuffix(QFileInfo(name).suffix());
-    connect(dialog, &QFileDialog::fileSelected, this, [this, title, contents](const QString& path) {
+    connect(dialog, &QFileDialog::fileSelected, this, [this, title, contents, saved](const QString& path) {
         QSaveFile file(path);
         if (!file.open(QIODevice::WriteOnly) || file.write(contents()) < 0 || !file.commit())
             refuse(title, tr("%1 cannot be written: %2.").arg(path, file.errorString()));
+        else if (saved)
+            saved(path);
     });
     dialog->open();
 }
@@ -190,17 +192,10 @@ void MainWindow::openRecipe(const QString& path)
 
 void MainWindow::saveRecipe(const QString& path)
 {
-    saveRecipe(path, m_session.recipe());
-}
-
-bool MainWindow::saveRecipe(const QString& path, const quern::Recipe& recipe)
-{
     QSaveFile file(path);
-    if (file.open(QIODevice::WriteOnly) && file.write(QByteArray::fromStdString(quern::toJson(recipe))) >= 0
-        && file.commit())
-        return true;
-    refuse(tr("The recipe cannot be saved"), tr("%1 cannot be written: %2.").arg(path, file.errorString()));
-    return false;
+    if (!file.open(QIODevice::WriteOnly) || file.write(QByteArray::fromStdString(quern::toJson(m_session.recipe()))) < 0
+        || !file.commit())
+        refuse(tr("The recipe cannot be saved"), tr("%1 cannot be written: %2.").arg(path, file.errorString()));
 }
 
 void MainWindow::loadImatrix(const QString& path)
@@ -280,15 +275,18 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
     command.coarse = options.coarse;
     m_jobs.submit(
         tr("Export %1").arg(QFileInfo(target).fileName()),
-        [model = m_session.model(), plan = m_session.plan(), calibration = m_session.calibration(), target,
+        [model = m_session.model(), plan = m_session.plan(), known = this->known(), target,
          chosen = options](quern::Progress& progress) {
             Findings findings;
             quern::ExportOptions options = chosen;
             findings.listen(options);
-            quern::exportModel(*model, *plan, calibration.get(), nativePath(target), options, progress);
+            const Reading reading = readingFor(*plan, *model, known, progress);
+            options.text = reading.chunks ? &*reading.chunks : nullptr;
+            quern::exportModel(*model, *plan, reading.calibration, nativePath(target), options, progress);
             return findings;
         },
-        [this, target, recipe, command, plan = m_session.plan(), model = m_session.model()](const Findings& findings) {
+        [this, target, recipe, command, plan = m_session.plan(), model = m_session.model(),
+         known = this->known()](const Findings& findings) {
             const QString of = plan->rewrites.empty() ? QString() : tr(" of the rescaled weights");
             QString message = tr("%1 exported: %2, %3 bits per weight, relative error %4%5.")
                                   .arg(QFileInfo(target).fileName(), bytesText(plan->fileBytes),
@@ -296,6 +294,8 @@ void MainWindow::exportTo(const QString& target, const quern::ExportOptions& opt
             if (findings.nonFinite > 0)
                 message
                     += u' ' + tr("Weights that were no finite numbers and became zero: %L1.").arg(findings.nonFinite);
+            if (plan->sequential && known.text)
+                message += u' ' + tr("It was made block by block, on %1.").arg(known.text->title);
             const QUrl folder = QUrl::fromLocalFile(QFileInfo(target).absolutePath());
             tell(message, findings,
                  {{tr("Open &folder"), [folder] { QDesktopServices::openUrl(folder); }},
@@ -321,6 +321,11 @@ quern::Command MainWindow::commandFor(const QString& target) const
     command.target = nativePath(target);
     if (m_session.calibration())
         command.imatrix = m_session.calibration()->path;
+    if (const auto text = m_session.text()) {
+        command.text = nativePath(text->path);
+        command.context = text->context;
+        command.chunks = text->most;
+    }
     return command;
 }
 
@@ -331,26 +336,30 @@ void MainWindow::copyCommandLine()
         commandFor(ExportDialog::suggestedTarget(m_session, m_demo.isEmpty() ? QString() : QDir::homePath())));
 }
 
-// A recipe that options cannot say is saved first; the command then names its file.
+// What options cannot say is saved first, and the command then names its file: recipes, and texts of this program.
 void MainWindow::copyCommandLine(const quern::Recipe& recipe, quern::Command command)
 {
-    const auto copy = [this, recipe](const quern::Command& command) {
-        const QString line = text(quern::commandLine(recipe, command));
-        QGuiApplication::clipboard()->setText(line);
-        statusBar()->showMessage(tr("Copied: %1").arg(line), 10000);
-    };
-    if (quern::sayable(recipe))
-        return copy(command);
-    auto* dialog = new QFileDialog(this, tr("Save the recipe that the command line will use"),
-                                   QDir(m_settings->folder()).filePath(QStringLiteral("recipe.json")), recipeFilter());
-    dialog->setAttribute(Qt::WA_DeleteOnClose);
-    dialog->setAcceptMode(QFileDialog::AcceptSave);
-    dialog->setDefaultSuffix(QStringLiteral("json"));
-    connect(dialog, &QFileDialog::fileSelected, this, [this, recipe, command, copy](const QString& path) mutable {
-        if (!saveRecipe(path, recipe))
-            return;
-        command.recipe = nativePath(path);
-        copy(command);
-    });
-    dialog->open();
+    const QString read = QFile::decodeName(command.text.c_str());
+    if (recipe.sequential && read.isEmpty())
+        return refuse(tr("There is no such command line"),
+                      tr("The recipe quantizes block by block. Calibrate the model on a text first."));
+    if (recipe.sequential && read.startsWith(u':'))
+        return saveFile(
+            tr("Save the text that the command line will use"), QFileInfo(read).fileName(), tr("Texts (*.txt)"),
+            [read] { return QByteArray::fromStdString(textOf({.path = read, .title = {}})); },
+            [this, recipe, command](const QString& path) mutable {
+                command.text = nativePath(path);
+                copyCommandLine(recipe, command);
+            });
+    if (!quern::sayable(recipe) && command.recipe.empty())
+        return saveFile(
+            tr("Save the recipe that the command line will use"), QStringLiteral("recipe.json"), recipeFilter(),
+            [recipe] { return QByteArray::fromStdString(quern::toJson(recipe)); },
+            [this, recipe, command](const QString& path) mutable {
+                command.recipe = nativePath(path);
+                copyCommandLine(recipe, command);
+            });
+    const QString line = text(quern::commandLine(recipe, command));
+    QGuiApplication::clipboard()->setText(line);
+    statusBar()->showMessage(tr("Copied: %1").arg(line), 10000);
 }

@@ -1,8 +1,6 @@
 #include "app/kept.h"
 
 #include "app/cache.h"
-#include "core/calibrate.h"
-#include "core/chunks.h"
 #include "core/evaluationfile.h"
 #include "core/modelkey.h"
 #include "core/plankey.h"
@@ -10,6 +8,9 @@
 
 #include <QCoreApplication>
 #include <QDir>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QSaveFile>
 
 #include <mutex>
 
@@ -59,23 +60,18 @@ bool changesAnything(const quern::Plan& plan)
         || std::ranges::any_of(plan.tensors, [](const auto& tensor) { return tensor.choice.quantizer != nullptr; });
 }
 
-// What has been read and how, whatever it is called.
-QString keyOf(const std::string& text, const TextRun& run)
-{
-    return cache::key(QByteArray::fromStdString(text) + '\0' + QByteArray::number(qlonglong {run.context}) + '\0'
-                      + QByteArray::number(qlonglong {run.most}) + '\0' + QByteArray::number(int {run.moments}));
-}
-
 QString calibrationsOf(const quern::Model& model)
 {
     return QStringLiteral("calibration-%1-").arg(text(quern::modelKey(model).substr(0, kCharacters)));
 }
 
-QString evaluationsOf(const quern::Model& model, const quern::Plan& plan, const quern::Calibration* calibration)
+// A sequence knows of its inputs what its text gives.
+QString evaluationsOf(const quern::Model& model, const quern::Plan& plan, const Known& known)
 {
-    return QStringLiteral("evaluation-%1-%2-")
-        .arg(text(quern::modelKey(model).substr(0, kCharacters)),
-             text(quern::planKey(plan, model, calibration).substr(0, kCharacters)));
+    QString key = text(quern::planKey(plan, model, known.calibration.get()).substr(0, kCharacters));
+    if (plan.sequential)
+        key = cache::key(key.toLatin1() + (known.text ? known.text->key.toLatin1() : QByteArray()));
+    return QStringLiteral("evaluation-%1-%2-").arg(text(quern::modelKey(model).substr(0, kCharacters)), key);
 }
 
 QString pathOf(const QString& folder, const QString& beginning, const QString& key)
@@ -83,50 +79,107 @@ QString pathOf(const QString& folder, const QString& beginning, const QString& k
     return QDir(folder).filePath(beginning + key + QStringLiteral(".gguf"));
 }
 
-quern::Model quantized(const quern::Model& model, const quern::Plan& plan, const quern::Calibration* calibration,
-                       const QString& workspace, Findings& findings, quern::Progress& progress)
+// Beside a calibration, the text that it is of; its name begins otherwise, for it is none itself.
+QString textFileOf(const QString& calibration)
 {
+    const QFileInfo file(calibration);
+    const QString name = file.completeBaseName().replace(QStringLiteral("calibration-"), QStringLiteral("text-"));
+    return file.dir().filePath(name + QStringLiteral(".json"));
+}
+
+TextRun textRunAt(const std::filesystem::path& path)
+{
+    constexpr qint64 kLargest = 1 << 16;
+    QFile file(QFile::decodeName(path.c_str()));
+    const bool open = file.open(QIODevice::ReadOnly);
+    const QJsonObject json = QJsonDocument::fromJson(file.read(kLargest)).object();
+    TextRun run {.path = json["path"].toString(),
+                 .title = json["title"].toString(),
+                 .context = json["context"].toInteger(),
+                 .most = json["most"].toInteger(-1),
+                 .moments = json["moments"].toBool(),
+                 .sequential = json["sequential"].toBool(),
+                 .key = json["key"].toString()};
+    if (!open || run.path.isEmpty() || run.context < 2 || run.most < 0 || run.key.isEmpty())
+        quern::fail(QUERN_TEXT("core", "%1 does not say what a calibration is of."), path.string());
+    return run;
+}
+
+// Failing is no loss but of the convenience.
+void writeTextRun(const TextRun& run, const QString& path)
+{
+    const QJsonObject json {{"path", run.path},
+                            {"title", run.title},
+                            {"context", qint64 {run.context}},
+                            {"most", qint64 {run.most}},
+                            {"moments", run.moments},
+                            {"sequential", run.sequential},
+                            {"key", run.key}};
+    QSaveFile file(path);
+    if (file.open(QIODevice::WriteOnly) && file.write(QJsonDocument(json).toJson()) >= 0)
+        file.commit();
+}
+
+std::shared_ptr<const quern::Calibration> shared(quern::Calibration calibration)
+{
+    return std::make_shared<const quern::Calibration>(std::move(calibration));
+}
+
+quern::Model quantized(const quern::Model& model, const quern::Plan& plan, const Known& known, const QString& workspace,
+                       Findings& findings, quern::Progress& progress)
+{
+    const Reading reading = readingFor(plan, model, known, progress);
     quern::QuantizeOptions options;
     options.workspace = nativePath(workspace);
+    options.text = reading.chunks ? &*reading.chunks : nullptr;
     findings.listen(options);
-    return quern::quantize(model, plan, calibration, options, progress);
+    return quern::quantize(model, plan, reading.calibration, options, progress);
 }
 
 } // namespace
 
-std::optional<quern::Calibration> kept::calibration(const quern::Model& model, const QString& folder)
+Known kept::calibration(const quern::Model& model, const QString& folder)
 {
-    return cache::readNewest(folder, calibrationsOf(model), quern::readImatrix);
+    const auto known = cache::readNewest(folder, calibrationsOf(model), [](const std::filesystem::path& path) {
+        Known found {shared(quern::readImatrix(path)), nullptr};
+        if (auto run = cache::read(textFileOf(QFile::decodeName(path.c_str())), textRunAt))
+            found.text = std::make_shared<const TextRun>(std::move(*run));
+        return found;
+    });
+    return known.value_or(Known {});
 }
 
-quern::Calibration kept::calibrated(const quern::Model& model, const TextRun& run, const QString& folder,
-                                    quern::Progress& progress)
+Known kept::calibrated(const quern::Model& model, const TextRun& run, const QString& folder, quern::Progress& progress)
 {
     const std::string text = textOf(run);
-    const QString file = pathOf(folder, calibrationsOf(model), keyOf(text, run));
-    if (auto known = cache::read(file, quern::readImatrix))
-        return std::move(*known);
-    const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), text, run.context, run.most, progress);
-    quern::calibrateInto(nativePath(file), true, model, chunks,
-                         {.hessians = run.moments, .datasets = {run.title.toStdString()}}, progress);
-    cache::trim(folder);
-    return quern::readImatrix(nativePath(file));
+    auto read = std::make_shared<TextRun>(run);
+    read->key = keyOf(text, run);
+    const QString file = pathOf(folder, calibrationsOf(model), read->key);
+    auto known = cache::read(file, quern::readImatrix);
+    if (!known) {
+        const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), text, run.context, run.most, progress);
+        quern::calibrateInto(nativePath(file), true, model, chunks,
+                             {.hessians = run.moments, .datasets = {fileNameOf(run)}}, progress);
+        cache::trim(folder);
+        known = quern::readImatrix(nativePath(file));
+    }
+    writeTextRun(*read, textFileOf(file));
+    return {shared(std::move(*known)), std::move(read)};
 }
 
 std::optional<quern::Evaluation> kept::evaluation(const quern::Model& model, const quern::Plan& plan,
-                                                  const quern::Calibration* calibration, const QString& folder)
+                                                  const Known& known, const QString& folder)
 {
-    return cache::readNewest(folder, evaluationsOf(model, plan, calibration), quern::readEvaluation);
+    return cache::readNewest(folder, evaluationsOf(model, plan, known), quern::readEvaluation);
 }
 
-kept::Evaluation kept::evaluated(const quern::Model& model, const quern::Plan& plan,
-                                 const quern::Calibration* calibration, const TextRun& run, const QString& folder,
-                                 quern::Progress& progress)
+kept::Evaluation kept::evaluated(const quern::Model& model, const quern::Plan& plan, const Known& known,
+                                 const TextRun& run, const QString& folder, quern::Progress& progress)
 {
     const std::string text = textOf(run);
-    const QString file = pathOf(folder, evaluationsOf(model, plan, calibration), keyOf(text, run));
-    if (auto known = cache::read(file, quern::readEvaluation))
-        return {.figures = std::move(*known)};
+    const QString file = pathOf(folder, evaluationsOf(model, plan, known), keyOf(text, run));
+    if (auto figures = cache::read(file, quern::readEvaluation))
+        return {.figures = std::move(*figures)};
     const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), text, run.context, run.most, progress);
     Running running(progress);
     quern::EvaluateOptions options;
@@ -134,7 +187,7 @@ kept::Evaluation kept::evaluated(const quern::Model& model, const quern::Plan& p
     Evaluation found;
     if (changesAnything(plan)) {
         quern::ProgressPart first(running, 0, kQuantizing), second(running, kQuantizing, 1);
-        const quern::Model made = quantized(model, plan, calibration, folder, found.findings, first);
+        const quern::Model made = quantized(model, plan, known, folder, found.findings, first);
         found.figures = quern::evaluate(made, model, chunks, options, second);
     } else {
         found.figures = quern::evaluate(model, chunks, options, running);

@@ -2,6 +2,7 @@
 
 #include "app/exportdialog.h"
 #include "app/findings.h"
+#include "app/reading.h"
 #include "app/rundialog.h"
 #include "app/settings.h"
 #include "core/commandline.h"
@@ -42,7 +43,6 @@ public:
     void forgetImatrix();
     void openRecipe(const QString& path);
     void saveRecipe(const QString& path);
-    bool saveRecipe(const QString& path, const quern::Recipe& recipe); // false: it could not, and said so
     void selectWorst(const QString& kind = {}); // of what has been measured; of all kinds if empty
 
     enum class Perspective { Explore, Tune };
@@ -91,7 +91,8 @@ private:
     void chooseModel(bool folder);
     void chooseFile(const QString& title, const QString& filter, void (MainWindow::*open)(const QString&));
     void saveFile(const QString& title, const QString& name, const QString& filter,
-                  const std::function<QByteArray()>& contents);
+                  const std::function<QByteArray()>& contents,
+                  const std::function<void(const QString&)>& saved = {}); // called with the path
     void showOpened(Opened opened);
     void showNotes(const QString& presetError);
     void refuse(const QString& title, const QString& sentence);
@@ -106,7 +107,8 @@ private:
     void recallEvaluation();
     void chooseEvaluation();
     void chooseCalibration();
-    void showCalibrated(const quern::Calibration& calibration);
+    void showCalibrated(const Known& known);
+    Known known() const;
     void clearCache();
 
     Settings* m_settings;

@@ -1,7 +1,6 @@
 #include "app/rundialog.h"
 
-#include "core/calibrate.h"
-#include "core/chunks.h"
+#include "app/reading.h"
 #include "core/evaluate.h"
 #include "widgets/text.h"
 
@@ -21,8 +20,7 @@
 
 namespace {
 
-constexpr qint64 kLargest = (qint64 {2} << 30) - 1; // bytes of a text
-constexpr int kShortest = 4, kLongest = 1 << 20;    // tokens of a chunk
+constexpr int kShortest = 4, kLongest = 1 << 20; // tokens of a chunk
 constexpr int kMostChunks = 1'000'000;
 
 struct Needs {
@@ -41,21 +39,9 @@ std::uint64_t madeBytes(const quern::Plan& plan)
 
 } // namespace
 
-std::string textOf(const TextRun& run)
-{
-    QFile file(run.path);
-    if (!file.open(QIODevice::ReadOnly))
-        quern::fail(QUERN_TEXT("core", "The text %1 cannot be read: %2."), run.path.toStdString(),
-                    file.errorString().toStdString());
-    if (file.size() > kLargest)
-        quern::fail(QUERN_TEXT("core", "The text %1 has %2 bytes; at most %3 can be read."), run.path.toStdString(),
-                    file.size(), kLargest);
-    return file.readAll().toStdString();
-}
-
 TextRun RunDialog::defaultText()
 {
-    return {QStringLiteral(":/calibration/default.txt"), tr("Quern's text")};
+    return {QStringLiteral(":/calibration/quern.txt"), tr("Quern's text")};
 }
 
 RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& folder, QWidget* parent)
@@ -219,8 +205,7 @@ void RunDialog::examine()
     m_examining.start(
         [model = m_session->model(), plan = m_session->plan(), run = run(),
          purpose = m_purpose](quern::Progress& progress) {
-            const quern::Chunks chunks
-                = quern::chunksOf(quern::tokenizerOf(*model), textOf(run), run.context, run.most, progress);
+            const quern::Chunks chunks = chunksOf(*model, run, progress);
             Needs needs {.chunks = chunks.count()};
             if (purpose == Purpose::Calibrate) {
                 const quern::CalibrationNeeds all = quern::calibrationNeeds(*model, chunks, {.hessians = run.moments});

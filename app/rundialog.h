@@ -2,6 +2,7 @@
 
 #include "widgets/job.h"
 #include "widgets/session.h"
+#include "widgets/textrun.h"
 
 #include <QDialog>
 
@@ -12,17 +13,6 @@ class QLabel;
 class QLineEdit;
 class QPushButton;
 class QSpinBox;
-
-// A text that the model is to be run on, and how much of it.
-struct TextRun {
-    QString path, title;
-    long context = 512;   // tokens of a chunk
-    long most = 0;        // chunks; 0: all
-    bool moments = false; // of a calibration: second moments of the inputs too
-};
-
-// The bytes of a text. Any thread. Throws Error.
-std::string textOf(const TextRun& run);
 
 // Asks for the text that the model is to be run on, and says what that will take.
 class RunDialog : public QDialog {

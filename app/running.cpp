@@ -39,23 +39,22 @@ QString usualMethodNow(const quern::Recipe& recipe, const quern::Calibration& ca
 }
 
 struct Calibrated {
-    std::shared_ptr<const quern::Calibration> calibration; // null: none
-    Resolved resolved;                                     // with it
+    Known known;
+    Resolved resolved; // with it
 };
 
-QString datasetsOf(const quern::Calibration& calibration)
+QString titleOf(const Known& known)
 {
     QStringList names;
-    for (const std::string& name : calibration.datasets)
+    for (const std::string& name : known.calibration->datasets)
         names << text(name);
-    return names.join(QStringLiteral(", "));
+    return known.text ? known.text->title : names.join(QStringLiteral(", "));
 }
 
-Calibrated withPlan(quern::Calibration calibration, const quern::Recipe& recipe, const quern::Model& model)
+Calibrated withPlan(Known known, const quern::Recipe& recipe, const quern::Model& model)
 {
-    Calibrated result {std::make_shared<const quern::Calibration>(std::move(calibration)), {}};
-    result.resolved = resolved(recipe, model, result.calibration.get());
-    return result;
+    Resolved plan = resolved(recipe, model, known.calibration.get());
+    return {std::move(known), std::move(plan)};
 }
 
 } // namespace
@@ -76,8 +75,8 @@ void MainWindow::examineModel()
             try {
                 quern::openNetwork(*model);
                 quern::tokenizerOf(*model);
-                if (auto calibration = kept::calibration(*model, folder))
-                    found.calibrated = withPlan(std::move(*calibration), recipe, *model);
+                if (Known known = kept::calibration(*model, folder); known.calibration)
+                    found.calibrated = withPlan(std::move(known), recipe, *model);
             } catch (const quern::Error& error) {
                 found.obstacle = error;
             }
@@ -87,10 +86,11 @@ void MainWindow::examineModel()
             m_runObstacle
                 = found.obstacle ? tr("The model cannot be run: %1").arg(sentence(*found.obstacle)) : QString();
             enableActions();
-            if (found.calibrated.calibration && recipe == m_session.recipe() && !m_session.calibration()) {
-                statusBar()->showMessage(
-                    tr("Calibrated earlier, on %1.").arg(datasetsOf(*found.calibrated.calibration)), kMessage);
-                m_session.setCalibration(std::move(found.calibrated.calibration), std::move(found.calibrated.resolved));
+            Known& known = found.calibrated.known;
+            if (known.calibration && recipe == m_session.recipe() && !m_session.calibration()) {
+                statusBar()->showMessage(tr("Calibrated earlier, on %1.").arg(titleOf(known)), kMessage);
+                m_session.setCalibration(std::move(known.calibration), std::move(found.calibrated.resolved),
+                                         std::move(known.text));
             }
             emit examined();
         });
@@ -106,16 +106,14 @@ void MainWindow::recallEvaluation()
     evaluated->plan = m_session.plan();
     evaluated->calibration = m_session.calibration();
     evaluated->recipe = nameOf(m_session.recipe());
-    m_recalling.start(
-        [model = m_session.model(), evaluated, folder = m_settings->cacheFolder()](quern::Progress&) {
-            return kept::evaluation(*model, *evaluated->plan, evaluated->calibration.get(), folder);
-        },
-        [this, evaluated](std::optional<quern::Evaluation> figures) {
-            if (!figures || m_session.evaluationIsCurrent())
-                return;
-            evaluated->figures = std::move(*figures);
-            m_session.setEvaluation(evaluated);
-        });
+    m_recalling.start([model = m_session.model(), evaluated, known = this->known(), folder = m_settings->cacheFolder()](
+                          quern::Progress&) { return kept::evaluation(*model, *evaluated->plan, known, folder); },
+                      [this, evaluated](std::optional<quern::Evaluation> figures) {
+                          if (!figures || m_session.evaluationIsCurrent())
+                              return;
+                          evaluated->figures = std::move(*figures);
+                          m_session.setEvaluation(evaluated);
+                      });
 }
 
 void MainWindow::chooseEvaluation()
@@ -139,8 +137,8 @@ void MainWindow::evaluate(const TextRun& run)
     evaluated->recipe = nameOf(m_session.recipe());
     m_jobs.submit(
         tr("Evaluate %1").arg(evaluated->recipe),
-        [model = m_session.model(), evaluated, run, folder](quern::Progress& progress) {
-            return kept::evaluated(*model, *evaluated->plan, evaluated->calibration.get(), run, folder, progress);
+        [model = m_session.model(), evaluated, known = this->known(), run, folder](quern::Progress& progress) {
+            return kept::evaluated(*model, *evaluated->plan, known, run, folder, progress);
         },
         [this, model = m_session.model(), evaluated](kept::Evaluation found) {
             if (model != m_session.model())
@@ -171,33 +169,41 @@ void MainWindow::calibrate(const TextRun& run, const QString& target)
     m_jobs.submit(
         tr("Calibrate on %1").arg(run.title),
         [model = m_session.model(), recipe = m_session.recipe(), run, target, folder](quern::Progress& progress) {
-            quern::Calibration calibration = kept::calibrated(*model, run, folder, progress);
+            Known known = kept::calibrated(*model, run, folder, progress);
             if (!target.isEmpty()) {
-                quern::writeCalibration(calibration, nativePath(target), false, progress);
-                calibration.path = nativePath(target);
+                quern::writeCalibration(*known.calibration, nativePath(target), false, progress);
+                auto saved = std::make_shared<quern::Calibration>(*known.calibration);
+                saved->path = nativePath(target);
+                known.calibration = std::move(saved);
             }
-            return withPlan(std::move(calibration), recipe, *model);
+            return withPlan(std::move(known), recipe, *model);
         },
         [this, model = m_session.model(), recipe = m_session.recipe(), run](Calibrated result) {
             if (model != m_session.model())
                 return; // another model has been opened meanwhile
             if (recipe != m_session.recipe())
                 return calibrate(run, {}); // the plan is of a recipe that has been changed meanwhile; the rest is kept
-            showCalibrated(*result.calibration);
-            m_session.setCalibration(std::move(result.calibration), std::move(result.resolved));
+            showCalibrated(result.known);
+            m_session.setCalibration(std::move(result.known.calibration), std::move(result.resolved),
+                                     std::move(result.known.text));
         });
 }
 
-void MainWindow::showCalibrated(const quern::Calibration& calibration)
+Known MainWindow::known() const
+{
+    return {m_session.calibration(), m_session.text()};
+}
+
+void MainWindow::showCalibrated(const Known& known)
 {
     QStringList doubts;
-    for (const std::string& sentence : quern::shortcomings(calibration))
+    for (const std::string& sentence : quern::shortcomings(*known.calibration))
         doubts << text(sentence);
     m_info->tell(doubts.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
                  tr("Calibrated on %1: the inputs of %2 are known. Presets may give some tensors other types now; "
                     "Distribution, Channels and Overview show what the weights receive.")
-                         .arg(datasetsOf(calibration), tensorsText(static_cast<int>(calibration.inputs.size())))
-                     + usualMethodNow(m_session.recipe(), calibration),
+                         .arg(titleOf(known), tensorsText(static_cast<int>(known.calibration->inputs.size())))
+                     + usualMethodNow(m_session.recipe(), *known.calibration),
                  doubts);
 }
 

@@ -95,6 +95,14 @@ std::string recipeOptions(const Recipe& recipe)
     return options;
 }
 
+std::string textOptions(const Command& command)
+{
+    std::string options = option("--text", command.text.string()) + " --ctx " + std::to_string(command.context);
+    if (command.chunks > 0)
+        options += " --chunks " + std::to_string(command.chunks);
+    return options;
+}
+
 // A path that is no option, whatever it begins with.
 std::string pathWord(const std::filesystem::path& path)
 {
@@ -115,7 +123,9 @@ std::string commandLine(const Recipe& recipe, const Command& command)
     std::string line = "quern-cli quantize " + pathWord(command.model);
     line += option("-o", command.target.string());
     line += sayable(recipe) ? recipeOptions(recipe) : option("--recipe", command.recipe.string());
-    if (!command.imatrix.empty())
+    if (recipe.sequential)
+        line += textOptions(command);
+    if (!command.imatrix.empty() && (!recipe.sequential || !recipe.rewrites.empty()))
         line += option("--imatrix", command.imatrix.string());
     if (command.zeroNonFinite)
         line += " --zero-nonfinite";

@@ -13,7 +13,9 @@ bool sayable(const Recipe& recipe);
 struct Command {
     std::filesystem::path model, target;
     std::filesystem::path recipe;  // file that holds the recipe; used if it is not sayable
-    std::filesystem::path imatrix; // empty: none
+    std::filesystem::path imatrix; // empty: none; of a sequence only its rewrites use it
+    std::filesystem::path text;    // of a recipe with `sequential`, not empty there
+    long context = 0, chunks = 0;  // of the text: tokens of a chunk, chunks at most (0: all)
     bool overwrite = false, zeroNonFinite = false, coarse = false; // as in ExportOptions
 };
 std::string commandLine(const Recipe& recipe, const Command& command);

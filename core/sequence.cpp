@@ -211,6 +211,7 @@ Calibration foreseen(const Model& model, const Calibration* texts)
 {
     const Network network = openNetwork(model);
     Calibration result = texts ? *texts : Calibration {};
+    result.path.clear(); // what it will be is in no file
     const auto add = [&](const Tensor& weight) {
         const long matrices = weight.matrices();
         result.inputs[weight.name]

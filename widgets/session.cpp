@@ -25,6 +25,7 @@ void Session::setModel(std::shared_ptr<const quern::Model> model, quern::Recipe 
     const std::size_t tensors = model ? model->tensors.size() : 0;
     m_model = std::move(model);
     m_calibration = nullptr;
+    m_text = nullptr;
     m_recipe = std::move(recipe);
     m_stats.assign(tensors, nullptr);
     m_errors.assign(tensors, std::nullopt);
@@ -47,9 +48,11 @@ void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibrati
     setCalibration(std::move(calibration), std::move(plan));
 }
 
-void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved)
+void Session::setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved,
+                             std::shared_ptr<const TextRun> text)
 {
     m_calibration = std::move(calibration);
+    m_text = std::move(text);
     m_errors.assign(m_errors.size(), std::nullopt);
     m_failures.assign(m_failures.size(), QString());
     m_inputOutliers.assign(m_inputOutliers.size(), std::nullopt);
@@ -138,7 +141,7 @@ void Session::setEvaluation(std::shared_ptr<const Evaluated> evaluation)
 bool Session::evaluationIsCurrent() const
 {
     return m_evaluation && m_plan && m_evaluation->calibration == m_calibration
-        && m_evaluation->plan->rewrites == m_plan->rewrites
+        && m_evaluation->plan->rewrites == m_plan->rewrites && m_evaluation->plan->sequential == m_plan->sequential
         && std::ranges::equal(m_evaluation->plan->tensors, m_plan->tensors, {}, &quern::PlannedTensor::choice,
                               &quern::PlannedTensor::choice);
 }

@@ -5,6 +5,7 @@
 #include "core/evaluate.h"
 #include "core/quantize.h"
 #include "core/stats.h"
+#include "widgets/textrun.h"
 
 #include <QObject>
 
@@ -39,6 +40,8 @@ public:
 
     std::shared_ptr<const quern::Model> model() const { return m_model; }
     std::shared_ptr<const quern::Calibration> calibration() const { return m_calibration; }
+    // What the calibration is of, and sequences are made on; null where that is not known.
+    std::shared_ptr<const TextRun> text() const { return m_text; }
     // What previews make of second moments, kept from one to the next; for jobs.
     std::shared_ptr<quern::Curvatures> curvatures() const { return m_curvatures; }
     const quern::Recipe& recipe() const { return m_recipe; }
@@ -66,7 +69,8 @@ public:
     void setModel(std::shared_ptr<const quern::Model> model); // forgets all that was known
     void setModel(std::shared_ptr<const quern::Model> model, quern::Recipe recipe, Resolved resolved);
     void setCalibration(std::shared_ptr<const quern::Calibration> calibration);
-    void setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved);
+    void setCalibration(std::shared_ptr<const quern::Calibration> calibration, Resolved resolved,
+                        std::shared_ptr<const TextRun> text = nullptr);
     void setRecipe(quern::Recipe recipe); // resolves; errors of tensors whose choice changed are forgotten
     void setRecipe(quern::Recipe recipe, Resolved resolved); // the same, resolved elsewhere
     void setStats(int tensor, std::shared_ptr<const quern::TensorStats> stats);
@@ -108,6 +112,7 @@ private:
 
     std::shared_ptr<const quern::Model> m_model;
     std::shared_ptr<const quern::Calibration> m_calibration;
+    std::shared_ptr<const TextRun> m_text;
     static constexpr std::uint64_t kMostOfCurvatures = std::uint64_t {1} << 30; // bytes
     std::shared_ptr<quern::Curvatures> m_curvatures = std::make_shared<quern::Curvatures>(kMostOfCurvatures);
     quern::Recipe m_recipe;

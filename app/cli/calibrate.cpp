@@ -102,7 +102,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
     const quern::Chunks chunks = textChunks(arguments, model, progress);
     const quern::CalibrateOptions options {.hessians = arguments.has("--hessian"),
                                            .processOutput = arguments.has("--process-output"),
-                                           .datasets = {arguments.text("--text")},
+                                           .datasets = {textName(arguments)},
                                            .workspace = {},
                                            .checkpoint = {},
                                            .blockDone = {}};
@@ -132,6 +132,11 @@ void run(const Arguments& arguments, quern::Progress& progress)
 
 } // namespace
 
+std::string calibrationPath(const Arguments& arguments)
+{
+    return arguments.text(arguments.has("--calibration") ? "--calibration" : "--imatrix");
+}
+
 std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, const quern::Model& model, Making making,
                                                    quern::Progress& progress)
 {
@@ -140,12 +145,12 @@ std::optional<quern::Calibration> givenCalibration(const Arguments& arguments, c
     if (ways > 1)
         throw WrongUsage("--calibration, --imatrix and --text exclude each other");
     if (!arguments.has("--text"))
-        return calibrationAt(arguments.text(arguments.has("--calibration") ? "--calibration" : "--imatrix"), model);
+        return calibrationAt(calibrationPath(arguments), model);
     if (making == Making::Nothing)
         throw WrongUsage("--dry-run reads no weights, so it cannot calibrate: --calibration FILE goes with it");
     quern::CalibrateOptions options;
     options.hessians = making == Making::SecondMoments;
-    options.datasets = {arguments.text("--text")};
+    options.datasets = {textName(arguments)};
     const std::filesystem::path output = arguments.text("--output");
     options.workspace = output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
     return quern::calibrate(model, textChunks(arguments, model, progress), options, progress);

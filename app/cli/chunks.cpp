@@ -2,11 +2,18 @@
 
 #include "app/cli/output.h"
 
+#include <filesystem>
+
 quern::Chunks textChunks(const Arguments& arguments, const quern::Model& model, const quern::Progress& progress)
 {
     return quern::chunksOf(quern::tokenizerOf(model), textAt(arguments.text("--text")),
                            arguments.number("--ctx", 4, kLongestChunk, 512),
                            arguments.number("--chunks", 1, kLongestChunk, 0), progress);
+}
+
+std::string textName(const Arguments& arguments)
+{
+    return std::filesystem::path(arguments.text("--text")).filename().string();
 }
 
 std::string chunksText(long chunks, long context)

@@ -255,12 +255,13 @@ void printTable(const Json& json)
         say("written to " + json["output"].get<std::string>());
 }
 
-void checkText(const Arguments& arguments)
+void checkText(const Arguments& arguments, const quern::Recipe& recipe)
 {
     if (!arguments.has("--text"))
         throw WrongUsage("a sequence calibrates every block by itself, so it needs the text: --text FILE");
-    if (arguments.has("--calibration") || arguments.has("--imatrix"))
-        throw WrongUsage("a sequence calibrates every block by itself: --calibration and --imatrix do not go with it");
+    if (!calibrationPath(arguments).empty() && recipe.rewrites.empty())
+        throw WrongUsage("a sequence calibrates every block by itself: --calibration and --imatrix go with it only for "
+                         "rewrites, which come before");
 }
 
 // Says what reading it will take.
@@ -272,12 +273,20 @@ quern::Chunks sequenceText(const Arguments& arguments, const quern::Model& model
     return chunks;
 }
 
-// Of which only that is known what it is to be of.
-quern::Calibration intended(const Arguments& arguments, const std::optional<quern::Chunks>& chunks)
+// A sequence of these chunks needs one only for rewrites; of its own it is known what it is to be of.
+std::optional<quern::Calibration> calibrationFor(const Arguments& arguments, const quern::Recipe& recipe,
+                                                 const quern::Model& model, const std::optional<quern::Chunks>& chunks,
+                                                 Making making, quern::Progress& progress)
 {
-    quern::Calibration calibration;
-    calibration.datasets = {arguments.text("--text")};
-    calibration.chunks = chunks ? chunks->count() : 0;
+    if (!recipe.sequential)
+        return givenCalibration(arguments, model, making, progress);
+    std::optional<quern::Calibration> calibration(std::in_place);
+    if (const std::string path = calibrationPath(arguments); !path.empty())
+        calibration = calibrationAt(path, model);
+    else if (!recipe.rewrites.empty())
+        calibration = givenCalibration(arguments, model, making, progress);
+    calibration->datasets = {textName(arguments)};
+    calibration->chunks = chunks ? chunks->count() : 0;
     return calibration;
 }
 
@@ -291,11 +300,12 @@ void run(const Arguments& arguments, quern::Progress& progress)
         throw WrongUsage("the file to write is missing: -o OUT.gguf");
     const quern::Recipe recipe = recipeOf(arguments);
     if (recipe.sequential)
-        checkText(arguments);
+        checkText(arguments, recipe);
     const quern::Model model = opened(arguments.positional()[0], json);
     if (model.obstacle)
         throw quern::Error(*model.obstacle);
-    const bool calibratesBefore = arguments.has("--text") && (!recipe.sequential || !recipe.rewrites.empty());
+    const bool calibratesBefore = arguments.has("--text")
+        && (!recipe.sequential || (!recipe.rewrites.empty() && calibrationPath(arguments).empty()));
     const double calibratingShare = calibratesBefore ? kCalibrating : 0;
     quern::ProgressPart calibrating(progress, 0, calibratingShare);
     const bool moments = quern::needsOf(recipe) == quern::Needs::SecondMoments;
@@ -303,9 +313,7 @@ void run(const Arguments& arguments, quern::Progress& progress)
     std::optional<quern::Chunks> chunks;
     if (recipe.sequential && !dry)
         chunks = sequenceText(arguments, model, progress);
-    const auto calibration = recipe.sequential && recipe.rewrites.empty()
-        ? std::optional(intended(arguments, chunks))
-        : givenCalibration(arguments, model, making, calibrating);
+    const auto calibration = calibrationFor(arguments, recipe, model, chunks, making, calibrating);
     const quern::Calibration* weights = calibration ? &*calibration : nullptr;
     const auto heldOut = calibrationAt(arguments.text("--held-out"), model);
     const quern::Plan plan

@@ -88,16 +88,17 @@ void TestKept::evaluationIsKeptByContent()
     openAndWait(demoPath());
     Session* session = m_window->session();
     session->setRecipe(oneTensor());
-    const auto kept = [&](const quern::Calibration* calibration) {
-        return kept::evaluation(*session->model(), *session->plan(), calibration, m_settings->cacheFolder());
+    const auto kept = [&](std::shared_ptr<const quern::Calibration> calibration) {
+        return kept::evaluation(*session->model(), *session->plan(), {std::move(calibration), nullptr},
+                                m_settings->cacheFolder());
     };
     TextRun run = shortRun();
     evaluateAndWait(run);
-    quern::Calibration calibration;
-    quern::InputStats& inputs = calibration.inputs["blk.0.ffn_down.weight"];
+    const auto calibration = std::make_shared<quern::Calibration>();
+    quern::InputStats& inputs = calibration->inputs["blk.0.ffn_down.weight"];
     inputs.sumSquares = Eigen::MatrixXd::Ones(1, session->model()->find("blk.0.ffn_down.weight")->cols());
     inputs.counts = {1};
-    QVERIFY(kept(nullptr) && !kept(&calibration));
+    QVERIFY(kept(nullptr) && !kept(calibration));
     // The same text is not read again: what the file says is shown.
     quern::Evaluation marked = *kept(nullptr);
     marked.text = "from the file";

@@ -8,7 +8,7 @@
 #include "tests/cli/program.h"
 #include "tests/core/forwardrun.h"
 #include "tests/core/testfiles.h"
-#include "tests/core/tinygguf.h"
+#include "tests/core/tinymodels.h"
 
 #include <QDir>
 
@@ -74,6 +74,39 @@ void writeCalibrated()
     writeCalibration(calibrate(model, chunks, {}, progress), "calibration.gguf", false, progress);
 }
 
+Chunks chunksFor(const Model& model, const Command& command)
+{
+    return chunksOf(tokenizerOf(model), testfiles::contents(command.text), command.context, command.chunks,
+                    NoProgress());
+}
+
+Command sequenceCommand()
+{
+    Command command;
+    command.model = "reads.gguf";
+    command.imatrix = "of my text.gguf";
+    command.text = "my text.txt";
+    command.context = 16;
+    command.chunks = 3;
+    return command;
+}
+
+// A model that can read a text, the text, and a calibration on it.
+void writeReader()
+{
+    NoProgress progress;
+    const Command command = sequenceCommand();
+    writeModel(tiny::modelOf("llama"), command.model, false, progress);
+    std::string text;
+    for (int i = 0; i < 30; ++i)
+        text += "A miller turned the quern " + std::to_string(i) + " times. ";
+    testfiles::put(command.text, text);
+    const Model model = openModel(command.model);
+    writeCalibration(
+        calibrate(model, chunksFor(model, command), {.hessians = true, .datasets = {"my text.txt"}}, progress),
+        command.imatrix, false, progress);
+}
+
 } // namespace
 
 void TestCliCommandLine::initTestCase()
@@ -84,6 +117,7 @@ void TestCliCommandLine::initTestCase()
     QVERIFY(QFile::copy("model.gguf", kOdd));
     writeImatrix(openModel("model.gguf"), "my imatrix.gguf");
     writeCalibrated();
+    writeReader();
 }
 
 void TestCliCommandLine::givesTheSameFile_data()
@@ -133,6 +167,16 @@ void TestCliCommandLine::givesTheSameFile_data()
     Recipe named = recipe("Q4_0", rules);
     named.name = "mine & yours";
     row("recipe with a name", named, plain, false);
+    Recipe sequence = recipe(nullptr, {{"blk.*", {findQuantizer("gptq"), findBlockFormat("INT3_G16_MIN"), {}}}});
+    sequence.sequential = Settings {};
+    row("block by block", sequence, sequenceCommand());
+    Command whole = sequenceCommand();
+    whole.chunks = 0;
+    sequence.sequential = Settings {{"trust", 0.25}};
+    row("block by block on all of a text", sequence, whole);
+    sequence.rewrites = {{findRewrite("awq"), {{"ratios", 2}, {"rows", 16}}}};
+    sequence.name = "both";
+    row("block by block after rewrites, with a name", sequence, sequenceCommand(), false);
     row("nothing but copies", recipe(nullptr, {}), plain, false);
 }
 
@@ -150,7 +194,15 @@ void TestCliCommandLine::givesTheSameFile()
     options.overwrite = true;
     options.zeroNonFinite = command.zeroNonFinite;
     options.coarse = command.coarse;
-    exportModel(model, resolve(wish.recipe, model, inputs), inputs, "window.gguf", options, progress);
+    std::optional<Chunks> chunks;
+    if (wish.recipe.sequential) {
+        chunks = chunksFor(model, command);
+        calibration->chunks = chunks->count();
+    }
+    options.text = chunks ? &*chunks : nullptr;
+    const bool weighs = !chunks || !wish.recipe.rewrites.empty();
+    exportModel(model, resolve(wish.recipe, model, inputs), weighs ? inputs : nullptr, "window.gguf", options,
+                progress);
 
     QFile::remove("shell's.gguf");
     if (command.overwrite)
