@@ -16,7 +16,8 @@
 
 namespace {
 
-constexpr double kQuantizing = 0.2;     // share of an evaluation's work, roughly
+// Share of an evaluation's work, roughly, that quantizing takes: all at once, or block by block.
+constexpr double kQuantizing = 0.2, kSequence = 0.7;
 constexpr std::size_t kCharacters = 24; // of a key in a name
 
 // Adds the figures known so far to every step.
@@ -186,7 +187,8 @@ kept::Evaluation kept::evaluated(const quern::Model& model, const quern::Plan& p
     options.sofar = [&](const quern::PredictionSummary& known) { running.tell(figuresSoFar(known)); };
     Evaluation found;
     if (changesAnything(plan)) {
-        quern::ProgressPart first(running, 0, kQuantizing), second(running, kQuantizing, 1);
+        const double share = plan.sequential ? kSequence : kQuantizing;
+        quern::ProgressPart first(running, 0, share), second(running, share, 1);
         const quern::Model made = quantized(model, plan, known, folder, found.findings, first);
         found.figures = quern::evaluate(made, model, chunks, options, second);
     } else {

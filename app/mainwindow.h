@@ -107,6 +107,7 @@ private:
     void recallEvaluation();
     void chooseEvaluation();
     void chooseCalibration();
+    void useSequence(bool sequential);
     void showCalibrated(const Known& known);
     Known known() const;
     void clearCache();

@@ -2,6 +2,7 @@
 
 #include "app/reading.h"
 #include "core/evaluate.h"
+#include "core/sequence.h"
 #include "widgets/text.h"
 
 #include <QCheckBox>
@@ -25,7 +26,8 @@ constexpr int kMostChunks = 1'000'000;
 
 struct Needs {
     long chunks = 0;
-    std::uint64_t memory = 0, disk = 0; // bytes
+    quern::CalibrationNeeds run;
+    std::optional<quern::CalibrationNeeds> sequence; // of exporting, where a calibration is for one
 };
 
 // Bytes that quantizing by the plan keeps in a temporary file.
@@ -35,6 +37,32 @@ std::uint64_t madeBytes(const quern::Plan& plan)
     for (const quern::PlannedTensor& tensor : plan.tensors)
         bytes += tensor.choice.quantizer ? tensor.methodBytes : 0;
     return bytes;
+}
+
+Needs calibrationNeeds(const quern::Model& model, const quern::Chunks& chunks, const TextRun& run)
+{
+    Needs needs {.chunks = chunks.count(),
+                 .run = quern::calibrationNeeds(model, chunks, {.hessians = run.moments}),
+                 .sequence = {}};
+    if (run.sequential)
+        needs.sequence = quern::sequenceNeeds(model, chunks);
+    return needs;
+}
+
+// plan: null if there is none.
+Needs evaluationNeeds(const quern::Model& model, const quern::Chunks& chunks, const quern::Plan* plan,
+                      const Known& known, const quern::Progress& progress)
+{
+    Needs needs {.chunks = chunks.count(),
+                 .run = {.memory = quern::evaluationBytes(model, &model, chunks), .disk = plan ? madeBytes(*plan) : 0},
+                 .sequence = {}};
+    if (plan && plan->sequential) {
+        const Reading reading = readingFor(*plan, model, known, progress);
+        const quern::CalibrationNeeds sequence = quern::sequenceNeeds(model, *reading.chunks);
+        needs.run.memory = std::max(needs.run.memory, sequence.memory);
+        needs.run.disk += sequence.disk;
+    }
+    return needs;
 }
 
 } // namespace
@@ -53,6 +81,7 @@ RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& fol
     , m_context(new QSpinBox(this))
     , m_most(new QSpinBox(this))
     , m_moments(new QCheckBox(tr("Collect second &moments of the inputs too"), this))
+    , m_sequential(new QCheckBox(tr("&Quantize block by block on this text"), this))
     , m_save(new QCheckBox(tr("&Save it as an importance matrix too"), this))
     , m_target(new QLineEdit(this))
     , m_needs(new QLabel(this))
@@ -70,6 +99,7 @@ RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& fol
     auto* layout = new QVBoxLayout(this);
     layout->addLayout(makeForm());
     layout->addWidget(m_moments);
+    layout->addWidget(m_sequential);
     layout->addWidget(m_save);
     layout->addWidget(makeTarget());
     layout->addWidget(m_needs, 1);
@@ -78,6 +108,13 @@ RunDialog::RunDialog(const Session* session, Purpose purpose, const QString& fol
     m_moments->setChecked(calibrate);
     m_moments->setToolTip(tr("What GPTQ and coordinate descent go by: presets use them where they are known, and lose "
                              "far less. They take disk space, which is said below."));
+    m_sequential->setVisible(calibrate);
+    m_sequential->setChecked(calibrate);
+    m_sequential->setToolTip(
+        tr("Export and Evaluate then run the text through the model as it is quantized: each block "
+           "is made for what those before it have become, and makes up for their errors. That "
+           "takes longer and loses less: by a seventh to six tenths of the KL divergence, on the "
+           "models measured."));
     m_save->setVisible(calibrate);
     resize(fontMetrics().averageCharWidth() * 80, sizeHint().height());
     connectInputs();
@@ -132,6 +169,7 @@ void RunDialog::connectInputs()
     connect(m_context, &QSpinBox::valueChanged, this, &RunDialog::examine);
     connect(m_most, &QSpinBox::valueChanged, this, &RunDialog::examine);
     connect(m_moments, &QCheckBox::toggled, this, &RunDialog::examine);
+    connect(m_sequential, &QCheckBox::toggled, this, &RunDialog::examine);
     connect(m_session, &Session::modelChanged, this, &QDialog::reject);
     connect(m_buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(m_buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
@@ -159,7 +197,7 @@ TextRun RunDialog::run() const
 {
     const QString path = m_text->currentData().toString();
     const QString title = path == defaultText().path ? defaultText().title : QFileInfo(path).fileName();
-    return {path, title, m_context->value(), m_most->value(), m_moments->isChecked()};
+    return {path, title, m_context->value(), m_most->value(), m_moments->isChecked(), m_sequential->isChecked()};
 }
 
 QString RunDialog::target() const
@@ -203,23 +241,22 @@ void RunDialog::examine()
     m_start->setEnabled(true);
     m_needs->clear();
     m_examining.start(
-        [model = m_session->model(), plan = m_session->plan(), run = run(),
+        [model = m_session->model(), plan = m_session->plan(),
+         known = Known {m_session->calibration(), m_session->text()}, run = run(),
          purpose = m_purpose](quern::Progress& progress) {
             const quern::Chunks chunks = chunksOf(*model, run, progress);
-            Needs needs {.chunks = chunks.count()};
-            if (purpose == Purpose::Calibrate) {
-                const quern::CalibrationNeeds all = quern::calibrationNeeds(*model, chunks, {.hessians = run.moments});
-                needs.memory = all.memory;
-                needs.disk = all.disk;
-            } else {
-                needs.memory = quern::evaluationBytes(*model, model.get(), chunks);
-                needs.disk = plan ? madeBytes(*plan) : 0;
-            }
-            return needs;
+            return purpose == Purpose::Calibrate ? calibrationNeeds(*model, chunks, run)
+                                                 : evaluationNeeds(*model, chunks, plan.get(), known, progress);
         },
         [this](const Needs& needs) {
-            m_needs->setText(tr("Chunks: %L1. At most %2 of memory besides the files, and %3 of disk space meanwhile.")
-                                 .arg(needs.chunks)
-                                 .arg(bytesText(needs.memory), bytesText(needs.disk)));
+            QString text = tr("Chunks: %L1. At most %2 of memory besides the files, and %3 of disk space meanwhile.")
+                               .arg(needs.chunks)
+                               .arg(bytesText(needs.run.memory), bytesText(needs.run.disk));
+            if (needs.sequence)
+                text += u' '
+                    + tr("Block by block, export then takes at most %1 of memory and %2 of disk space besides the "
+                         "file.")
+                          .arg(bytesText(needs.sequence->memory), bytesText(needs.sequence->disk));
+            m_needs->setText(text);
         });
 }

@@ -41,7 +41,7 @@ private:
     QString m_folder;
     QComboBox* m_text;
     QSpinBox *m_context, *m_most;
-    QCheckBox *m_moments, *m_save;
+    QCheckBox *m_moments, *m_sequential, *m_save;
     QLineEdit* m_target;
     QLabel* m_needs;
     QPushButton* m_start;

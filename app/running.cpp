@@ -24,6 +24,8 @@ QString nameOf(const quern::Recipe& recipe)
     QString name = recipe.preset ? text(recipe.preset->name) : MainWindow::tr("Own recipe");
     if (!recipe.rewrites.empty())
         name = MainWindow::tr("%1, rescaled by %2").arg(name, namesOf(recipe.rewrites));
+    if (recipe.sequential)
+        name = MainWindow::tr("%1, block by block").arg(name);
     return recipe.preset && !recipe.rules.empty() ? MainWindow::tr("%1, tuned").arg(name) : name;
 }
 
@@ -91,6 +93,8 @@ void MainWindow::examineModel()
                 statusBar()->showMessage(tr("Calibrated earlier, on %1.").arg(titleOf(known)), kMessage);
                 m_session.setCalibration(std::move(known.calibration), std::move(found.calibrated.resolved),
                                          std::move(known.text));
+                if (const auto read = m_session.text(); read && read->sequential)
+                    useSequence(true);
             }
             emit examined();
         });
@@ -186,7 +190,18 @@ void MainWindow::calibrate(const TextRun& run, const QString& target)
             showCalibrated(result.known);
             m_session.setCalibration(std::move(result.known.calibration), std::move(result.resolved),
                                      std::move(result.known.text));
+            useSequence(run.sequential);
         });
+}
+
+// As was asked for with the calibration; a change like any other.
+void MainWindow::useSequence(bool sequential)
+{
+    quern::Recipe recipe = m_editor.wanted();
+    if (recipe.sequential.has_value() == sequential)
+        return;
+    recipe.sequential = sequential ? std::optional(quern::Settings {}) : std::nullopt;
+    m_editor.change(std::move(recipe), sequential ? tr("Block by block") : tr("Not block by block"));
 }
 
 Known MainWindow::known() const
@@ -199,12 +214,14 @@ void MainWindow::showCalibrated(const Known& known)
     QStringList doubts;
     for (const std::string& sentence : quern::shortcomings(*known.calibration))
         doubts << text(sentence);
-    m_info->tell(doubts.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
-                 tr("Calibrated on %1: the inputs of %2 are known. Presets may give some tensors other types now; "
-                    "Distribution, Channels and Overview show what the weights receive.")
-                         .arg(titleOf(known), tensorsText(static_cast<int>(known.calibration->inputs.size())))
-                     + usualMethodNow(m_session.recipe(), *known.calibration),
-                 doubts);
+    m_info->tell(
+        doubts.isEmpty() ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
+        tr("Calibrated on %1: the inputs of %2 are known. Presets may give some tensors other types now; "
+           "Distribution, Channels and Overview show what the weights receive.")
+                .arg(titleOf(known), tensorsText(static_cast<int>(known.calibration->inputs.size())))
+            + usualMethodNow(m_session.recipe(), *known.calibration)
+            + (known.text->sequential ? u' ' + tr("Export and Evaluate go block by block on this text.") : QString()),
+        doubts);
 }
 
 void MainWindow::clearCache()

@@ -66,12 +66,19 @@ QString namesOf(std::span<const quern::RewriteChoice> rewrites)
     return names.join(QStringLiteral(", "));
 }
 
-QString withoutRewrites(const quern::Recipe& recipe)
+QString shownWithout(const quern::Recipe& recipe)
 {
-    return recipe.rewrites.empty()
-        ? QString()
-        : Methods::tr("Shown as it is without %1, which rescales channels when the whole model is quantized.")
-              .arg(namesOf(recipe.rewrites));
+    const QString names = namesOf(recipe.rewrites);
+    if (!recipe.sequential)
+        return names.isEmpty()
+            ? QString()
+            : Methods::tr("Shown as it is without %1, which rescales channels when the whole model is quantized.")
+                  .arg(names);
+    return names.isEmpty()
+        ? Methods::tr("Shown as it is by itself, not block by block: that comes when the whole model is quantized.")
+        : Methods::tr("Shown as it is by itself, without %1 and not block by block: that comes when the whole model is "
+                      "quantized.")
+              .arg(names);
 }
 
 QString gainOf(const quern::Rewrite& rewrite, const quern::FoldSummary& sum)

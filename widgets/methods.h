@@ -15,8 +15,9 @@ QString summaryOf(const quern::Quantizer& method); // translated
 QString summaryOf(const quern::Rewrite& rewrite);
 
 QString namesOf(std::span<const quern::RewriteChoice> rewrites); // "awq (gain 0.05), smoothquant"; empty if none
-// That figures and pictures of single tensors are without the recipe's rewrites; empty if it has none.
-QString withoutRewrites(const quern::Recipe& recipe);
+// That figures and pictures of single tensors are without what a recipe does to the whole model, its rewrites and its
+// sequence; empty if it has none.
+QString shownWithout(const quern::Recipe& recipe);
 
 // What a rewrite did to a model: a sentence, and one for each place that it scaled.
 QString gainOf(const quern::Rewrite& rewrite, const quern::FoldSummary& sum);

@@ -1,9 +1,12 @@
 #include "widgets/presetchooser.h"
 
+#include "core/shift.h"
 #include "widgets/combo.h"
 #include "widgets/methods.h"
+#include "widgets/optionrow.h"
 #include "widgets/rewritechooser.h"
 #include "widgets/text.h"
+#include "widgets/textrun.h"
 
 #include <QCoreApplication>
 #include <QFormLayout>
@@ -12,6 +15,7 @@ PresetChooser::PresetChooser(QWidget* parent)
     : QWidget(parent)
     , m_preset(new QComboBox(this))
     , m_method(new QComboBox(this))
+    , m_sequential(new OptionRow(tr("block by block"), this))
     , m_rewrites(new RewriteChooser(this))
 {
     m_preset->addItem(tr("none: as stored"), QString());
@@ -35,7 +39,14 @@ PresetChooser::PresetChooser(QWidget* parent)
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
     form->addRow(tr("&Preset"), m_preset);
     form->addRow(tr("quantized &by"), m_method);
+    form->addRow(m_sequential);
     form->addRow(tr("rescaled by"), m_rewrites);
+    connect(m_sequential, &OptionRow::clicked, this, [this](bool on) {
+        emit sequentialEdited(on ? std::optional(quern::Settings {}) : std::nullopt,
+                              on ? tr("Block by block") : tr("Not block by block"));
+    });
+    connect(m_sequential, &OptionRow::settingsEdited, this,
+            [this] { emit sequentialEdited(m_sequential->settings(), tr("Settings of block by block")); });
     connect(m_rewrites, &RewriteChooser::edited, this, &PresetChooser::rewritesEdited);
     connect(m_preset, &QComboBox::activated, this,
             [this] { emit presetChosen(quern::findPreset(m_preset->currentData().toString().toStdString())); });
@@ -43,8 +54,15 @@ PresetChooser::PresetChooser(QWidget* parent)
             [this] { emit methodChosen(quern::findQuantizer(m_method->currentData().toString().toStdString())); });
 }
 
-void PresetChooser::setRecipe(const quern::Recipe& recipe, const quern::Calibration* calibration)
+void PresetChooser::setRecipe(const quern::Recipe& recipe, const quern::Calibration* calibration, const TextRun* read)
 {
+    const QString lacking = read ? QString() : tr("Needs a calibration made here, on a text (Model, Calibrate).");
+    m_sequential->setShown(
+        {recipe.sequential.has_value(),
+         tr("Each block is quantized for the inputs that it gets from those before it as they have "
+            "become, which makes up for their errors. Export and Evaluate take longer, and lose less."),
+         read ? QString() : tr("needs a calibration"), lacking},
+        quern::kSequentialParams, recipe.sequential.value_or(quern::Settings {}));
     chooseItem(m_preset, recipe.preset ? text(recipe.preset->name) : QString());
     chooseItem(m_method, recipe.method ? text(recipe.method->name) : QString());
     m_rewrites->setRewrites(recipe.rewrites, calibration);

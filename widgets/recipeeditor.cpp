@@ -81,6 +81,7 @@ void RecipeEditor::usePreset(const quern::Preset* preset)
         recipe.method = wanted().method;
         recipe.settings = wanted().settings;
         recipe.rewrites = wanted().rewrites;
+        recipe.sequential = wanted().sequential;
     }
     change(std::move(recipe), preset ? tr("Preset %1").arg(text(preset->name)) : tr("No preset"));
 }

@@ -19,7 +19,7 @@ public:
 
     // text names the change in the Edit menu. Changes of one gesture (a drag of a slider) are undone together.
     void change(quern::Recipe recipe, const QString& text, int gesture = 0);
-    // A preset, or none, instead of all rules; its method and rewrites stay.
+    // A preset, or none, instead of all rules; its method, rewrites and sequence stay.
     void usePreset(const quern::Preset* preset);
     // Adds a rule to the recipe that is wanted. A rule that changes no tensor's format is not added.
     void addRule(const quern::Rule& rule, const QString& text, int gesture = 0);

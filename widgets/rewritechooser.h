@@ -4,10 +4,8 @@
 
 #include <QWidget>
 
-class QCheckBox;
+class OptionRow;
 class QLabel;
-class QToolButton;
-class SettingsForm;
 
 // The rewrites of a recipe, which come before anything is quantized, and their settings.
 class RewriteChooser : public QWidget {
@@ -26,9 +24,7 @@ signals:
 private:
     struct Row { // of one in the catalogue
         const quern::Rewrite* rewrite;
-        QCheckBox* box;
-        QToolButton* more; // shows the settings
-        SettingsForm* form;
+        OptionRow* option;
     };
 
     Row createRow(const quern::Rewrite& rewrite);

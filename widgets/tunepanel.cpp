@@ -109,6 +109,7 @@ QWidget* TunePanel::createContents()
 
     connect(m_preset, &PresetChooser::presetChosen, this, &TunePanel::usePreset);
     connect(m_preset, &PresetChooser::methodChosen, this, &TunePanel::useMethod);
+    connect(m_preset, &PresetChooser::sequentialEdited, this, &TunePanel::useSequential);
     connect(m_preset, &PresetChooser::rewritesEdited, this, &TunePanel::useRewrites);
     connect(m_reset, &QPushButton::clicked, this, &TunePanel::reset);
     connect(m_choice, &ChoiceEditor::edited, this, [this] { apply(m_choice->choice()); });
@@ -187,7 +188,7 @@ std::string TunePanel::pattern() const
 void TunePanel::refresh()
 {
     const quern::Recipe& recipe = m_session->recipe();
-    m_preset->setRecipe(recipe, m_session->calibration().get());
+    m_preset->setRecipe(recipe, m_session->calibration().get(), m_session->text().get());
     const int selected = m_session->selected();
     for (QWidget* part : {m_tensorPart, m_numbers})
         part->setVisible(selected >= 0 && m_session->plan());
@@ -265,7 +266,7 @@ void TunePanel::showNumbers()
     m_size->setText(change(m_before ? bytesText(before.bytes) : QString(), bytesText(now.bytes)));
     m_bits->setText(change(m_before ? fixed(before.bits) : QString(), fixed(now.bits)));
     showCarrier();
-    m_rewrites->setText(withoutRewrites(m_session->recipe()));
+    m_rewrites->setText(shownWithout(m_session->recipe()));
     m_rewrites->setVisible(!m_rewrites->text().isEmpty());
 }
 
@@ -324,6 +325,14 @@ void TunePanel::useMethod(const quern::Quantizer* method)
     recipe.settings.clear();
     m_editor->change(std::move(recipe),
                      method ? tr("Preset by %1").arg(text(method->name)) : tr("Preset by the best known method"));
+}
+
+void TunePanel::useSequential(const std::optional<quern::Settings>& sequential, const QString& text)
+{
+    ++m_edit;
+    quern::Recipe recipe = m_editor->wanted();
+    recipe.sequential = sequential;
+    m_editor->change(std::move(recipe), text);
 }
 
 void TunePanel::useRewrites(const std::vector<quern::RewriteChoice>& rewrites, const QString& text)

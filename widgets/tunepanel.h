@@ -42,6 +42,7 @@ private:
     void apply(const quern::Choice& choice, const quern::RewriteChoice& rewrite = {});
     void usePreset(const quern::Preset* preset);
     void useMethod(const quern::Quantizer* method);
+    void useSequential(const std::optional<quern::Settings>& sequential, const QString& text);
     void useRewrites(const std::vector<quern::RewriteChoice>& rewrites, const QString& text);
     void reset();
 

@@ -170,7 +170,7 @@ void ViewFrame::setNote(const QString& text)
 
 void ViewFrame::noteRewrites(const Session* session)
 {
-    const auto note = [this, session] { setNote(withoutRewrites(session->recipe())); };
+    const auto note = [this, session] { setNote(shownWithout(session->recipe())); };
     connect(session, &Session::recipeChanged, this, note);
     note();
 }

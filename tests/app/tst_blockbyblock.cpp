@@ -6,6 +6,7 @@
 #include "tests/core/testfiles.h"
 #include "widgets/infobar.h"
 
+#include <QCheckBox>
 #include <QClipboard>
 #include <QDialogButtonBox>
 #include <QFileDialog>
@@ -26,6 +27,8 @@ private slots:
     void exportsWhatItsCommandDoes();
     void evaluatesWhatItExports();
     void evaluationIsOfItsText();
+    void comesWithACalibration();
+    void calibratingSaysWhatItWillTake();
     void saysWhatIsMissing();
     void changedTextIsRefused();
     void textComesBackWithItsCalibration();
@@ -169,6 +172,7 @@ void TestBlockByBlock::evaluationIsOfItsText()
 {
     openAndWait(demoPath());
     TextRun run {writeText("a text.txt"), "a text.txt", 32, 2};
+    run.sequential = true;
     calibrateAndWait(run);
     session()->setRecipe(sequence());
     evaluateAndWait(shortRun());
@@ -181,6 +185,63 @@ void TestBlockByBlock::evaluationIsOfItsText()
     calibrateAndWait(run);
     QVERIFY(!session()->evaluationIsCurrent());
     QVERIFY(!kept({first.calibration, session()->text()}) && kept(first));
+}
+
+void TestBlockByBlock::comesWithACalibration()
+{
+    openAndWait(demoPath());
+    TextRun run = shortRun();
+    run.sequential = true;
+    const auto goes = [&] { return session()->recipe().sequential.has_value() && session()->plan()->sequential; };
+    calibrateAndWait(run);
+    QTRY_VERIFY(goes());
+    QVERIFY(m_window->findChild<InfoBar*>()->message().contains("block by block on this text"));
+    m_window->recipe()->usePreset(quern::findPreset("Q4_1")); // types change, the sequence stays
+    QTRY_VERIFY(session()->recipe().preset == quern::findPreset("Q4_1") && goes());
+    m_window->recipe()->history()->undo();
+    QTRY_VERIFY(session()->recipe().preset == quern::findPreset("Q4_0") && goes());
+    m_window->recipe()->history()->undo();
+    QTRY_VERIFY(!session()->recipe().sequential);
+    show(); // from one start to the next
+    openAndWait(demoPath());
+    QTRY_VERIFY(session()->calibration() && goes());
+    run.sequential = false;
+    calibrateAndWait(run);
+    QTRY_VERIFY(!session()->recipe().sequential);
+    show();
+    openAndWait(demoPath());
+    QTRY_VERIFY(session()->text() && !m_window->recipe()->busy());
+    QVERIFY(!session()->recipe().sequential);
+}
+
+void TestBlockByBlock::calibratingSaysWhatItWillTake()
+{
+    openAndWait(demoPath());
+    const auto needs = [](const RunDialog& dialog) {
+        [&] { QTRY_VERIFY_WITH_TIMEOUT(!dialog.needs().isEmpty(), kLong); }();
+        return dialog.needs();
+    };
+    RunDialog calibrate(session(), RunDialog::Purpose::Calibrate, {});
+    QVERIFY(calibrate.run().sequential && calibrate.run().moments);
+    QVERIFY2(needs(calibrate).contains("export then takes"), qPrintable(calibrate.needs()));
+    for (QCheckBox* box : calibrate.findChildren<QCheckBox*>())
+        if (box->text().contains("block by block"))
+            box->click();
+    QVERIFY(!calibrate.run().sequential);
+    QVERIFY2(needs(calibrate).contains("memory") && !calibrate.needs().contains("export then takes"),
+             qPrintable(calibrate.needs()));
+    // Of an evaluation it is a part.
+    const RunDialog without(session(), RunDialog::Purpose::Evaluate, {});
+    const QString plain = needs(without);
+    session()->setRecipe(
+        {.name = {}, .preset = session()->recipe().preset, .rules = {}, .sequential = quern::Settings {}});
+    const RunDialog missing(session(), RunDialog::Purpose::Evaluate, {});
+    QVERIFY2(needs(missing).contains("Calibrate the model on one"), qPrintable(missing.needs()));
+    TextRun run = shortRun();
+    run.sequential = true;
+    calibrateAndWait(run);
+    const RunDialog with(session(), RunDialog::Purpose::Evaluate, {});
+    QVERIFY2(needs(with).contains("memory") && with.needs() != plain, qPrintable(with.needs()));
 }
 
 void TestBlockByBlock::saysWhatIsMissing()

@@ -1,5 +1,6 @@
 #include "core/preset.h"
 #include "core/rewrite.h"
+#include "core/shift.h"
 #include "tests/core/rewriterun.h"
 #include "tests/strict.h"
 #include "widgets/recipeeditor.h"
@@ -26,6 +27,8 @@ private slots:
     void rewritesHaveSettings();
     void rewritesFollowOneAnother();
     void figuresAreWithoutRewrites();
+    void sequenceIsChosen();
+    void sequenceNeedsAText();
     void rewritesNeedACalibration();
     void whatNoLongerFitsCanBeTakenOut();
     void settingsWithNamesAreChosenByName();
@@ -34,6 +37,7 @@ private slots:
 
 private:
     QCheckBox* box(const QString& rewrite) const;
+    bool shown(const QString& words) const;
     template <typename Box>
     Box* settingBox(const QString& label) const;
     const std::vector<quern::RewriteChoice>& rewrites() const { return m_session->recipe().rewrites; }
@@ -92,6 +96,13 @@ QCheckBox* TestTune::box(const QString& rewrite) const
         if (box->text().startsWith(rewrite))
             return box;
     return nullptr;
+}
+
+bool TestTune::shown(const QString& words) const
+{
+    return std::ranges::any_of(m_panel->findChildren<QLabel*>(), [&](const QLabel* label) {
+        return label->isVisible() && label->text().contains(words);
+    });
 }
 
 // Of what is visible.
@@ -165,17 +176,60 @@ void TestTune::rewritesFollowOneAnother()
 
 void TestTune::figuresAreWithoutRewrites()
 {
-    const auto said = [&] {
-        return std::ranges::any_of(m_panel->findChildren<QLabel*>(), [](const QLabel* label) {
-            return label->isVisible() && label->text().contains("without awq");
-        });
-    };
+    const auto said = [&] { return shown("without awq"); };
     m_session->select(3);
     QVERIFY(!said());
     box("awq")->click();
     QTRY_VERIFY(said());
     m_editor->history()->undo();
     QTRY_VERIFY(!said());
+}
+
+void TestTune::sequenceIsChosen()
+{
+    m_session->setCalibration(m_calibration, {m_session->plan(), {}}, std::make_shared<const TextRun>());
+    const auto sequential = [&] { return m_session->recipe().sequential; };
+    m_session->select(3);
+    QCheckBox* block = box("block by block");
+    QVERIFY(block && block->isEnabled() && !block->isChecked());
+    block->click();
+    QTRY_VERIFY(sequential() && !m_editor->busy());
+    QVERIFY(*sequential() == quern::Settings {} && m_session->plan()->sequential == sequential());
+    QVERIFY(shown("Shown as it is by itself, not block by block"));
+    for (QToolButton* more : m_panel->findChildren<QToolButton*>())
+        if (more->accessibleName() == "Settings of block by block")
+            more->click();
+    auto* trust = settingBox<QDoubleSpinBox>(quern::kTrust.label);
+    QVERIFY(trust);
+    QCOMPARE(trust->value(), 0.5);
+    trust->setValue(0.25);
+    QTRY_VERIFY(sequential() == quern::Settings({{"trust", 0.25}}) && !m_editor->busy());
+    box("awq")->click();
+    QTRY_VERIFY(shown("without awq and not block by block") && !m_editor->busy());
+    m_editor->history()->undo();
+    QTRY_VERIFY(rewrites().empty() && !m_editor->busy());
+    m_editor->history()->undo();
+    QTRY_VERIFY(sequential() == quern::Settings {} && !m_editor->busy());
+    QCOMPARE(trust->value(), 0.5);
+    block->click();
+    QTRY_VERIFY(!sequential() && !m_editor->busy());
+    QVERIFY(!shown("block by block"));
+}
+
+// A calibration from a file does not bring one.
+void TestTune::sequenceNeedsAText()
+{
+    QVERIFY(box("block by block"));
+    QVERIFY(!box("block by block")->isEnabled());
+    QCOMPARE(box("block by block")->text(), QString("block by block: needs a calibration"));
+    QVERIFY2(box("block by block")->toolTip().contains("Calibrate"), qPrintable(box("block by block")->toolTip()));
+    quern::Recipe recipe = m_session->recipe();
+    recipe.sequential = quern::Settings {};
+    use(recipe); // out of a file
+    QVERIFY(box("block by block")->isEnabled() && box("block by block")->isChecked());
+    box("block by block")->click();
+    QTRY_VERIFY(!m_session->recipe().sequential && !m_editor->busy());
+    QVERIFY(!box("block by block")->isEnabled());
 }
 
 void TestTune::rewritesNeedACalibration()
