@@ -225,6 +225,7 @@ void MainWindow::loadImatrix(const QString& path)
             if (recipe != m_session.recipe())
                 return loadImatrix(path); // the plan is of a recipe that has been changed meanwhile
             m_session.setCalibration(std::move(loaded.calibration), std::move(loaded.resolved));
+            useSequence(false); // of its text only the name is known, if that
             m_info->tell(loaded.found > 0 ? InfoBar::Tone::Hint : InfoBar::Tone::Warning,
                          tr("%1 knows the inputs of %2 of this model.")
                              .arg(QFileInfo(path).fileName(), tensorsText(loaded.found)));
@@ -241,10 +242,12 @@ void MainWindow::forgetImatrix()
             return resolved(recipe, *model, nullptr);
         },
         [this, model = m_session.model(), recipe = m_session.recipe()](Resolved resolved) {
-            if (model == m_session.model() && recipe == m_session.recipe())
-                m_session.setCalibration(nullptr, std::move(resolved));
-            else if (model == m_session.model())
-                forgetImatrix(); // the recipe has been changed meanwhile
+            if (model != m_session.model())
+                return; // another model has been opened meanwhile
+            if (recipe != m_session.recipe())
+                return forgetImatrix(); // the recipe has been changed meanwhile
+            m_session.setCalibration(nullptr, std::move(resolved));
+            useSequence(false);
         });
 }
 

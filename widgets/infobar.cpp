@@ -38,7 +38,7 @@ InfoBar::InfoBar(QWidget* parent)
 
 QSize InfoBar::sizeHint() const
 {
-    return {400, layout()->heightForWidth(std::max(width(), 400))};
+    return {400, layout()->totalHeightForWidth(std::max(width(), 400))};
 }
 
 void InfoBar::resizeEvent(QResizeEvent* event)

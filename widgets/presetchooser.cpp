@@ -61,7 +61,7 @@ void PresetChooser::setRecipe(const quern::Recipe& recipe, const quern::Calibrat
         {recipe.sequential.has_value(),
          tr("Each block is quantized for the inputs that it gets from those before it as they have "
             "become, which makes up for their errors. Export and Evaluate take longer, and lose less."),
-         read ? QString() : tr("needs a calibration"), lacking},
+         read ? QString() : tr("calibrate first"), lacking},
         quern::kSequentialParams, recipe.sequential.value_or(quern::Settings {}));
     chooseItem(m_preset, recipe.preset ? text(recipe.preset->name) : QString());
     chooseItem(m_method, recipe.method ? text(recipe.method->name) : QString());

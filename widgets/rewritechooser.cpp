@@ -48,9 +48,8 @@ void RewriteChooser::show(const Row& row, const quern::Calibration* calibration)
     const auto chosen = std::ranges::find(m_rewrites, row.rewrite, &quern::RewriteChoice::rewrite);
     const bool on = chosen != m_rewrites.end();
     const QString reason = whyNot(*row.rewrite, calibration);
-    row.option->setShown(
-        {on, summaryOf(*row.rewrite), reason.isEmpty() ? QString() : tr("needs a calibration"), reason},
-        row.rewrite->params, on ? chosen->settings : quern::Settings {});
+    row.option->setShown({on, summaryOf(*row.rewrite), reason.isEmpty() ? QString() : tr("calibrate first"), reason},
+                         row.rewrite->params, on ? chosen->settings : quern::Settings {});
     row.option->setSettingsEnabled(std::ranges::count(m_rewrites, row.rewrite, &quern::RewriteChoice::rewrite) <= 1,
                                    tr("The recipe has it more than once, each with settings of its own."));
 }

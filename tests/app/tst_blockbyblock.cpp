@@ -4,6 +4,7 @@
 #include "core/rewrite.h"
 #include "tests/app/windowtest.h"
 #include "tests/core/testfiles.h"
+#include "tests/core/tinymodels.h"
 #include "widgets/infobar.h"
 
 #include <QCheckBox>
@@ -34,6 +35,7 @@ private slots:
     void textComesBackWithItsCalibration();
 
 private:
+    void openSmall(); // a model of two blocks that runs quickly
     QString writeText(const QString& name);
     void calibrateAndWait(TextRun run);
     void exportAndWait(const QString& target);
@@ -54,6 +56,14 @@ quern::Recipe sequence(const quern::Settings& settings = {})
 }
 
 } // namespace
+
+void TestBlockByBlock::openSmall()
+{
+    quern::NoProgress quiet;
+    const QString path = m_folder->filePath("small.gguf");
+    quern::writeModel(tiny::modelOf("llama"), nativePath(path), false, quiet);
+    openAndWait(path);
+}
 
 QString TestBlockByBlock::writeText(const QString& name)
 {
@@ -117,7 +127,7 @@ void TestBlockByBlock::exportsWhatItsCommandDoes()
     run.context = 32;
     run.most = rescaled ? 0 : 2;
     run.moments = rescaled;
-    openAndWait(demoPath());
+    openSmall();
     calibrateAndWait(run);
     quern::Recipe recipe = sequence({{"trust", 0.25}});
     if (rescaled)
@@ -145,7 +155,7 @@ void TestBlockByBlock::exportsWhatItsCommandDoes()
 
 void TestBlockByBlock::evaluatesWhatItExports()
 {
-    openAndWait(demoPath());
+    openSmall();
     TextRun run = shortRun();
     run.moments = true;
     calibrateAndWait(run);
@@ -170,7 +180,7 @@ void TestBlockByBlock::evaluatesWhatItExports()
 // Evaluations of sequences on two texts are kept apart, although nothing else tells the plans apart.
 void TestBlockByBlock::evaluationIsOfItsText()
 {
-    openAndWait(demoPath());
+    openSmall();
     TextRun run {writeText("a text.txt"), "a text.txt", 32, 2};
     run.sequential = true;
     calibrateAndWait(run);
@@ -205,6 +215,8 @@ void TestBlockByBlock::comesWithACalibration()
     show(); // from one start to the next
     openAndWait(demoPath());
     QTRY_VERIFY(session()->calibration() && goes());
+    m_window->forgetImatrix(); // and the text with it
+    QTRY_VERIFY(!session()->text() && !session()->recipe().sequential);
     run.sequential = false;
     calibrateAndWait(run);
     QTRY_VERIFY(!session()->recipe().sequential);
@@ -275,7 +287,7 @@ void TestBlockByBlock::saysWhatIsMissing()
 
 void TestBlockByBlock::changedTextIsRefused()
 {
-    openAndWait(demoPath());
+    openSmall();
     const QString path = writeText("a text.txt");
     calibrateAndWait({path, "a text.txt", 32, 2});
     session()->setRecipe(sequence());
@@ -291,14 +303,14 @@ void TestBlockByBlock::changedTextIsRefused()
 
 void TestBlockByBlock::textComesBackWithItsCalibration()
 {
-    openAndWait(demoPath());
+    openSmall();
     const TextRun run {writeText("a text.txt"), "a text.txt", 32, 2};
     calibrateAndWait(run);
     const TextRun first = *session()->text();
     QVERIFY(!first.key.isEmpty());
     QCOMPARE(first.path, run.path);
     show();
-    openAndWait(demoPath());
+    openAndWait(m_folder->filePath("small.gguf"));
     QVERIFY(session()->calibration() && session()->text());
     QVERIFY(*session()->text() == first);
     // What says so may be damaged: then the calibration is known, and its text is not.
@@ -306,7 +318,7 @@ void TestBlockByBlock::textComesBackWithItsCalibration()
     QCOMPARE(files.size(), 1);
     testfiles::put(files.front().toStdString(), R"({"path": 3, "context": -1})");
     show();
-    openAndWait(demoPath());
+    openAndWait(m_folder->filePath("small.gguf"));
     QVERIFY(session()->calibration() && !session()->text());
     QVERIFY(cache::newest(m_settings->cacheFolder(), "text-").isEmpty());
 }

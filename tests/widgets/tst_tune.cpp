@@ -221,7 +221,7 @@ void TestTune::sequenceNeedsAText()
 {
     QVERIFY(box("block by block"));
     QVERIFY(!box("block by block")->isEnabled());
-    QCOMPARE(box("block by block")->text(), QString("block by block: needs a calibration"));
+    QCOMPARE(box("block by block")->text(), QString("block by block: calibrate first"));
     QVERIFY2(box("block by block")->toolTip().contains("Calibrate"), qPrintable(box("block by block")->toolTip()));
     quern::Recipe recipe = m_session->recipe();
     recipe.sequential = quern::Settings {};
@@ -236,7 +236,7 @@ void TestTune::rewritesNeedACalibration()
 {
     m_session->setCalibration(nullptr);
     QVERIFY(!box("awq")->isEnabled());
-    QVERIFY(box("awq")->text().contains("needs a calibration"));
+    QVERIFY(box("awq")->text().contains("calibrate first"));
     QVERIFY2(box("awq")->toolTip().contains("Calibrate the model"), qPrintable(box("awq")->toolTip()));
     auto squares = std::make_shared<quern::Calibration>(*m_calibration);
     for (auto& [name, stats] : squares->inputs) {
