@@ -156,11 +156,12 @@ Known kept::calibrated(const quern::Model& model, const TextRun& run, const QStr
     auto read = std::make_shared<TextRun>(run);
     read->key = keyOf(text, run);
     const QString file = pathOf(folder, calibrationsOf(model), read->key);
+    const std::vector<std::string> names {fileNameOf(run)}; // which files that are made with it tell
     auto known = cache::read(file, quern::readImatrix);
-    if (!known) {
+    if (!known || known->datasets != names) {
         const quern::Chunks chunks = quern::chunksOf(quern::tokenizerOf(model), text, run.context, run.most, progress);
-        quern::calibrateInto(nativePath(file), true, model, chunks,
-                             {.hessians = run.moments, .datasets = {fileNameOf(run)}}, progress);
+        quern::calibrateInto(nativePath(file), true, model, chunks, {.hessians = run.moments, .datasets = names},
+                             progress);
         cache::trim(folder);
         known = quern::readImatrix(nativePath(file));
     }

@@ -25,7 +25,7 @@ QString nameOf(const quern::Recipe& recipe)
     if (!recipe.rewrites.empty())
         name = MainWindow::tr("%1, rescaled by %2").arg(name, namesOf(recipe.rewrites));
     if (recipe.sequential)
-        name = MainWindow::tr("%1, block by block").arg(name);
+        name = MainWindow::tr("%1 (block by block)").arg(name);
     return recipe.preset && !recipe.rules.empty() ? MainWindow::tr("%1, tuned").arg(name) : name;
 }
 

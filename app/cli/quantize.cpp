@@ -259,6 +259,8 @@ void checkText(const Arguments& arguments, const quern::Recipe& recipe)
 {
     if (!arguments.has("--text"))
         throw WrongUsage("a sequence calibrates every block by itself, so it needs the text: --text FILE");
+    if (arguments.has("--calibration") && arguments.has("--imatrix"))
+        throw WrongUsage("--calibration and --imatrix exclude each other; --text goes with either in a sequence");
     if (!calibrationPath(arguments).empty() && recipe.rewrites.empty())
         throw WrongUsage("a sequence calibrates every block by itself: --calibration and --imatrix go with it only for "
                          "rewrites, which come before");

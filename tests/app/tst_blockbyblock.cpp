@@ -33,6 +33,7 @@ private slots:
     void saysWhatIsMissing();
     void changedTextIsRefused();
     void textComesBackWithItsCalibration();
+    void textUnderAnotherNameIsToldSo();
 
 private:
     void openSmall(); // a model of two blocks that runs quickly
@@ -321,6 +322,19 @@ void TestBlockByBlock::textComesBackWithItsCalibration()
     openAndWait(m_folder->filePath("small.gguf"));
     QVERIFY(session()->calibration() && !session()->text());
     QVERIFY(cache::newest(m_settings->cacheFolder(), "text-").isEmpty());
+}
+
+// Files tell the name of the text that they were made with: what is kept of the same text by another name is of no use.
+void TestBlockByBlock::textUnderAnotherNameIsToldSo()
+{
+    openSmall();
+    TextRun run {writeText("a text.txt"), "a text.txt", 32, 2};
+    calibrateAndWait(run);
+    QCOMPARE(session()->calibration()->datasets, std::vector<std::string> {"a text.txt"});
+    run.path = writeText("the same.txt");
+    calibrateAndWait(run);
+    QCOMPARE(session()->calibration()->datasets, std::vector<std::string> {"the same.txt"});
+    QCOMPARE(cache::newest(m_settings->cacheFolder(), "calibration-").size(), 1);
 }
 
 QTEST_MAIN(TestBlockByBlock)

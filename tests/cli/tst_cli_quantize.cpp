@@ -300,6 +300,8 @@ void TestCliQuantize::quantizesBlockByBlock()
     for (const QStringList& wrong :
          {QStringList {"--recipe", at("sequence.json")}, QStringList {"--rule", rule, "--sequential"},
           QStringList {"--rule", rule, "--sequential", "--text", text, "--calibration", text},
+          QStringList {"--rule", rule, "--sequential", "--rewrite", "awq", "--text", text, "--calibration", text,
+                       "--imatrix", text},
           QStringList {"--rule", rule, "--sequential:trust", "--text", text}}) {
         const Outcome refused = with(wrong);
         QCOMPARE(refused.status, 2);
