@@ -38,7 +38,7 @@ private slots:
 private:
     void openSmall(); // a model of two blocks that runs quickly
     QString writeText(const QString& name);
-    void calibrateAndWait(TextRun run);
+    void calibrateAndWait(const TextRun& run);
     void exportAndWait(const QString& target);
     QString copiedCommand(const QString& saved);
     QString refusal();
@@ -68,12 +68,12 @@ void TestBlockByBlock::openSmall()
 
 QString TestBlockByBlock::writeText(const QString& name)
 {
-    const QString path = m_folder->filePath(name);
+    QString path = m_folder->filePath(name);
     testfiles::put(path.toStdString(), QString("A miller turned the quern. ").repeated(12).toStdString());
     return path;
 }
 
-void TestBlockByBlock::calibrateAndWait(TextRun run)
+void TestBlockByBlock::calibrateAndWait(const TextRun& run)
 {
     QSignalSpy changed(session(), &Session::calibrationChanged);
     m_window->calibrate(run, {});
@@ -108,7 +108,7 @@ QString TestBlockByBlock::refusal()
 {
     QMessageBox* box = nullptr;
     [&] { QTRY_VERIFY_WITH_TIMEOUT((box = m_window->findChild<QMessageBox*>()) && box->isVisible(), kLong); }();
-    const QString sentence = box ? box->informativeText() : QString();
+    QString sentence = box ? box->informativeText() : QString();
     delete box;
     return sentence;
 }

@@ -5,6 +5,7 @@
 #include "tests/app/windowtest.h"
 #include "widgets/infobar.h"
 
+#include <QLabel>
 #include <QMessageBox>
 #include <QPushButton>
 
@@ -20,6 +21,7 @@ private slots:
     void evaluationTellsWhatRewritesDid();
     void evaluationTellsOfMethodsThatFailed();
     void calibrationTellsWhatPresetsUse();
+    void messagesAreShownWhole();
 
 private:
     QString told() const { return m_window->findChild<InfoBar*>()->message(); }
@@ -144,6 +146,22 @@ void TestFindings::calibrationTellsWhatPresetsUse()
     use(recipe);
     calibrateAndWait(true);
     QVERIFY2(told().contains("Calibrated on") && !told().contains("gptq"), qPrintable(told()));
+}
+
+void TestFindings::messagesAreShownWhole()
+{
+    auto* bar = m_window->findChild<InfoBar*>();
+    for (const int words : {5, 100, 200}) {
+        const QString message = QStringLiteral("quantized gently ").repeated(words).trimmed();
+        bar->tell(InfoBar::Tone::Hint, message);
+        const QLabel* shown = nullptr;
+        for (const QLabel* label : bar->findChildren<QLabel*>())
+            if (label->text() == message)
+                shown = label;
+        QVERIFY(shown);
+        QTRY_VERIFY2(shown->height() >= shown->heightForWidth(shown->width()),
+                     qPrintable(QString("%1 of %2").arg(shown->height()).arg(shown->heightForWidth(shown->width()))));
+    }
 }
 
 QTEST_MAIN(TestFindings)

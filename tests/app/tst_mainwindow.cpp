@@ -44,7 +44,6 @@ private slots:
     void budgetStripSelectsTheKind();
     void everyDialogOpens();
     void recipeIsSavedAndOpenedAgain();
-    void messagesAreShownWhole();
     void layoutComesBack();
     void uselessLayoutIsIgnored();
     void mnemonicsAreUnique();
@@ -328,22 +327,6 @@ void TestMainWindow::recipeIsSavedAndOpenedAgain()
     QTRY_VERIFY(session->recipe() != recipe);
     m_window->openRecipe(path);
     QTRY_VERIFY(session->recipe() == recipe);
-}
-
-void TestMainWindow::messagesAreShownWhole()
-{
-    auto* bar = m_window->findChild<InfoBar*>();
-    for (const int words : {5, 100, 200}) {
-        const QString message = QStringLiteral("quantized gently ").repeated(words).trimmed();
-        bar->tell(InfoBar::Tone::Hint, message);
-        const QLabel* shown = nullptr;
-        for (const QLabel* label : bar->findChildren<QLabel*>())
-            if (label->text() == message)
-                shown = label;
-        QVERIFY(shown);
-        QTRY_VERIFY2(shown->height() >= shown->heightForWidth(shown->width()),
-                     qPrintable(QString("%1 of %2").arg(shown->height()).arg(shown->heightForWidth(shown->width()))));
-    }
 }
 
 void TestMainWindow::layoutComesBack()
