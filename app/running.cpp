@@ -42,7 +42,8 @@ QString usualMethodNow(const quern::Recipe& recipe, const quern::Calibration& ca
 
 struct Calibrated {
     Known known;
-    Resolved resolved; // with it
+    quern::Recipe recipe;
+    Resolved resolved; // of both
 };
 
 QString titleOf(const Known& known)
@@ -53,10 +54,21 @@ QString titleOf(const Known& known)
     return known.text ? known.text->title : names.join(QStringLiteral(", "));
 }
 
-Calibrated withPlan(Known known, const quern::Recipe& recipe, const quern::Model& model)
+Calibrated withPlan(Known known, quern::Recipe recipe, const quern::Model& model)
 {
     Resolved plan = resolved(recipe, model, known.calibration.get());
-    return {std::move(known), std::move(plan)};
+    return {std::move(known), std::move(recipe), std::move(plan)};
+}
+
+// What a model begins with that has been calibrated before.
+Calibrated calibratedBefore(const quern::Model& model, quern::Recipe recipe, const QString& folder)
+{
+    Known known = kept::calibration(model, folder);
+    if (!known.calibration)
+        return {};
+    if (known.text && known.text->sequential)
+        recipe.sequential.emplace();
+    return withPlan(std::move(known), std::move(recipe), model);
 }
 
 } // namespace
@@ -77,8 +89,7 @@ void MainWindow::examineModel()
             try {
                 quern::openNetwork(*model);
                 quern::tokenizerOf(*model);
-                if (Known known = kept::calibration(*model, folder); known.calibration)
-                    found.calibrated = withPlan(std::move(known), recipe, *model);
+                found.calibrated = calibratedBefore(*model, recipe, folder);
             } catch (const quern::Error& error) {
                 found.obstacle = error;
             }
@@ -91,10 +102,9 @@ void MainWindow::examineModel()
             Known& known = found.calibrated.known;
             if (known.calibration && recipe == m_session.recipe() && !m_session.calibration()) {
                 statusBar()->showMessage(tr("Calibrated earlier, on %1.").arg(titleOf(known)), kMessage);
-                m_session.setCalibration(std::move(known.calibration), std::move(found.calibrated.resolved),
+                m_session.setCalibration(std::move(known.calibration), found.calibrated.resolved,
                                          std::move(known.text));
-                if (const auto read = m_session.text(); read && read->sequential)
-                    useSequence(true);
+                m_session.setRecipe(std::move(found.calibrated.recipe), std::move(found.calibrated.resolved));
             }
             emit examined();
         });

@@ -158,9 +158,7 @@ void TestFindings::messagesAreShownWhole()
         for (const QLabel* label : bar->findChildren<QLabel*>())
             if (label->text() == message)
                 shown = label;
-        QVERIFY(shown);
-        QTRY_VERIFY2(shown->height() >= shown->heightForWidth(shown->width()),
-                     qPrintable(QString("%1 of %2").arg(shown->height()).arg(shown->heightForWidth(shown->width()))));
+        QTRY_VERIFY(shown && shown->height() >= shown->heightForWidth(shown->width()));
     }
 }
 
