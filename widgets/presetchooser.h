@@ -19,8 +19,7 @@ public:
     explicit PresetChooser(QWidget* parent = nullptr);
 
     // What is shown, without a signal. Methods and rewrites that the calibration, which may be null, does not suffice
-    // for are not on offer, nor are sequences where it is not
-    // known what it is of (read: null).
+    // for are not on offer, nor are sequences where it is not known what it is of (read: null).
     void setRecipe(const quern::Recipe& recipe, const quern::Calibration* calibration, const TextRun* read);
 
 signals:
