@@ -1,5 +1,6 @@
 #include "core/changed.h"
 
+#include "core/encoded.h"
 #include "core/parallel.h"
 #include "core/scratchfile.h"
 
@@ -40,19 +41,15 @@ Model changed(const Model& model, const std::function<bool(const Tensor&)>& isCh
                         tensor.name);
         write(tensor, rows, offset, file, progress);
         model.check();
-        tensor.format = &f32;
-        tensor.headRows = 0;
-        tensor.factors = nullptr;
-        tensor.offset = offset;
+        tensor = encodedAt(tensor, f32, offset);
         there.push_back(&tensor);
-        offset += static_cast<std::uint64_t>(tensor.count()) * sizeof(float);
+        offset += encodedBytes(tensor);
     }
     if (there.empty())
         return result;
     const std::shared_ptr<const MappedFile> mapped = file.mapped();
     for (Tensor* tensor : there)
-        tensor->bytes
-            = mapped->bytes().subspan(tensor->offset, static_cast<std::size_t>(tensor->count()) * sizeof(float));
+        *tensor = encodedIn(mapped->bytes(), *tensor);
     result.storage.push_back(mapped);
     return result;
 }

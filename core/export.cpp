@@ -1,3 +1,4 @@
+#include "core/encoded.h"
 #include "core/error.h"
 #include "core/gguf.h"
 #include "core/mappedfile.h"
@@ -33,14 +34,7 @@ void fill(const Work& work, std::span<const std::uint64_t> offsets, PendingFile&
         file.write(offsets[i] + at, bytes);
     };
     const auto stored = [&](std::size_t i) {
-        Tensor tensor = work.model.tensors[i];
-        tensor.format = work.plan.tensors[i].stored;
-        tensor.headRows = 0;
-        tensor.factors = nullptr;
-        tensor.offset = offsets[i];
-        tensor.bytes = mapped->bytes().subspan(static_cast<std::size_t>(offsets[i]),
-                                               static_cast<std::size_t>(tensor.rows()) * tensor.rowBytes());
-        return tensor;
+        return encodedIn(mapped->bytes(), encodedAt(work.model.tensors[i], *work.plan.tensors[i].stored, offsets[i]));
     };
     quantizeInto(work, {write, stored, mapped}, progress);
 }

@@ -1,5 +1,6 @@
 #include "core/group.h"
 
+#include "core/encoded.h"
 #include "core/parallel.h"
 #include "core/slab.h"
 
@@ -134,19 +135,16 @@ std::shared_ptr<const QuantizedCopy> quantizedCopy(const Tensor& tensor, const C
     auto made = std::make_shared<QuantizedCopy>(QuantizedCopy {{}, tensor});
     if (copies(choice) || tensor.count() == 0)
         return made;
-    made->tensor.format = choice.format;
-    made->tensor.headRows = 0; // slabs come in GGUF's order of rows
-    made->tensor.factors = nullptr;
-    made->tensor.offset = 0;
-    const std::size_t rowBytes = choice.format->rowBytes(tensor.cols());
-    made->bytes.resize(static_cast<std::size_t>(tensor.rows()) * rowBytes);
+    made->tensor = encodedAt(tensor, *choice.format, 0);
+    const std::size_t rowBytes = made->tensor.rowBytes();
+    made->bytes.resize(encodedBytes(made->tensor));
     forSlabs(tensor, choice, inputs, slabs(tensor), progress,
              [&](std::size_t, const Slab& slab, const SlabResult& result) {
                  std::ranges::copy(result.bytes,
                                    made->bytes.begin()
                                        + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(slab.first) * rowBytes));
              });
-    made->tensor.bytes = made->bytes;
+    made->tensor = encodedIn(made->bytes, made->tensor);
     return made;
 }
 

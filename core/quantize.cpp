@@ -1,3 +1,4 @@
+#include "core/encoded.h"
 #include "core/rewriting.h"
 #include "core/scratchfile.h"
 #include "core/store.h"
@@ -32,11 +33,8 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
     for (std::size_t i = 0; i < model.tensors.size(); ++i)
         if (isStored(work, i)) {
             Tensor& stored = result.tensors[i];
-            stored.format = plan.tensors[i].choice.format;
-            stored.headRows = 0;
-            stored.factors = nullptr;
-            stored.offset = bytes;
-            bytes += static_cast<std::uint64_t>(stored.rows()) * stored.rowBytes();
+            stored = encodedAt(stored, *plan.tensors[i].choice.format, bytes);
+            bytes += encodedBytes(stored);
             bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
         }
     if (bytes == 0)
@@ -45,8 +43,7 @@ Model quantize(const Model& model, const Plan& plan, const Calibration* calibrat
     const std::shared_ptr<const MappedFile> file = scratch.mapped();
     for (std::size_t i = 0; i < model.tensors.size(); ++i)
         if (Tensor& stored = result.tensors[i]; isStored(work, i))
-            stored.bytes
-                = file->bytes().subspan(stored.offset, static_cast<std::size_t>(stored.rows()) * stored.rowBytes());
+            stored = encodedIn(file->bytes(), stored);
     const auto write = [&](std::size_t i, std::uint64_t at, std::span<const std::byte> from) {
         scratch.write(result.tensors[i].offset + at, from);
     };
