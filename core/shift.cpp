@@ -19,16 +19,19 @@ Matrix shiftOf(const Hessian& drifted, double trust, double damping, Progress& p
 {
     assert(drifted.size % 2 == 0);
     const long n = drifted.size / 2;
-    Matrix all = drifted.matrix(progress);
-    Matrix shift = all.bottomLeftCorner(n, n);
-    const Matrix h = all.topLeftCorner(n, n);
-    all.resize(0, 0);
-    const std::optional<Factor> factored = factor(h, damping, progress);
+    drifted.check(progress);
+    const std::optional<Factor> factored = factor(
+        n, [&](long i, long j) { return drifted.at(i, j); }, damping, progress);
     if (!factored)
         fail(QUERN_TEXT("core",
                         "The second moments of inputs of %1 columns have no factor. The model does not compute sound "
                         "numbers on this text; its weights may be damaged."),
              n);
+    Matrix shift(n, n);
+    parallelFor(n, progress, [&](long i) {
+        for (long j = 0; j < n; ++j)
+            shift(i, j) = drifted.at(n + i, j);
+    });
     // S Ū D Ūᵀ = trust E[d xᵀ], row by row.
     const Eigen::Map<const Eigen::RowVectorXf> pivot(factored->pivot.data(), n);
     const auto unit = factored->unit.triangularView<Eigen::UnitUpper>();

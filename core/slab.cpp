@@ -117,8 +117,10 @@ void setProbes(SlabInput& in, long matrix, const Curvature* seen, Progress& prog
 {
     const Measuring& measuring = *in.measuring;
     std::shared_ptr<const WalkMatrix> moments = seen ? seen->moments : nullptr;
-    if (in.stats && in.stats->drifted)
-        moments = std::make_shared<const WalkMatrix>(in.stats->drifted->matrix(progress), progress);
+    if (in.stats && in.stats->drifted) {
+        in.stats->drifted->check(progress);
+        moments = std::make_shared<const WalkMatrix>(*in.stats->drifted, progress);
+    }
     const auto heldOut
         = measuring.ofHeldOut.withMoments({nullptr, in.choice.format, {}}, measuring.heldOut, matrix, progress);
     in.seen = OutputProbe(in.stats, matrix, std::move(moments));
