@@ -3,6 +3,7 @@
 #include "core/coverage.h"
 #include "core/embeddingreaders.h"
 #include "core/error.h"
+#include "core/floats.h"
 
 #include <set>
 
@@ -12,11 +13,6 @@ namespace {
 using namespace calibrating;
 
 constexpr long kTokensPerColumn = 16; // below, methods that use H visibly fit the text: measured at 1.5, 4 and 16
-
-std::uint64_t bytesOfFloats(long count)
-{
-    return static_cast<std::uint64_t>(count) * sizeof(float);
-}
 
 std::string fewTokens(const std::string& weight, long cols, double tokens)
 {

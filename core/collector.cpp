@@ -1,5 +1,7 @@
 #include "core/collector.h"
 
+#include "core/floats.h"
+
 #include <algorithm>
 #include <cassert>
 
@@ -31,11 +33,6 @@ std::vector<std::vector<const Tensor*>> groups(const BlockTensors& block)
             there.pop_back();
     }
     return there;
-}
-
-std::uint64_t bytesOfFloats(long count)
-{
-    return static_cast<std::uint64_t>(count) * sizeof(float);
 }
 
 std::uint64_t bytesOfHessian(long cols)

@@ -1,3 +1,4 @@
+#include "core/floats.h"
 #include "core/forward.h"
 #include "core/nn.h"
 
@@ -9,11 +10,6 @@ namespace {
 // Bytes that runBlock works on at once, if a sequence needs no more: enough to keep all cores busy, little enough for
 // freed blocks to be used again. Experts are decoded for every part, so that each should meet many tokens.
 constexpr std::uint64_t kActivations = 32 << 20, kActivationsOfExperts = 256 << 20;
-
-std::uint64_t bytesOf(long floats)
-{
-    return static_cast<std::uint64_t>(floats) * sizeof(float);
-}
 
 // The floats of a token that are there together while it is fed forward: what attention gave, the input, and the
 // products up to the output.
@@ -45,8 +41,8 @@ std::uint64_t activationBytes(const Network& network, long sequence)
     const std::uint64_t packed = static_cast<std::uint64_t>(s.kvHeads)
         * (PackedMatrix::bytes(sequence, s.headSize) + PackedMatrix::bytes(s.valueSize, sequence));
     const std::uint64_t attention
-        = bytesOf(sequence * (s.width + heads)) + std::max(packed, bytesOf(sequence * s.width));
-    return std::max(attention, bytesOf(sequence * fedFloats(network)));
+        = bytesOfFloats(sequence * (s.width + heads)) + std::max(packed, bytesOfFloats(sequence * s.width));
+    return std::max(attention, bytesOfFloats(sequence * fedFloats(network)));
 }
 
 // The longest row of a weight in a block.
@@ -82,7 +78,7 @@ std::uint64_t decodedBytes(const Network& network)
         most = std::max(most, sum);
     }
     // Norms and biases of a block are fewer than eight such rows.
-    return most + packingBytes(longestRow(network.sizes)) + bytesOf(8 * longestRow(network.sizes));
+    return most + packingBytes(longestRow(network.sizes)) + bytesOfFloats(8 * longestRow(network.sizes));
 }
 
 long sequencesAtOnce(const Network& network, long sequence)
@@ -98,7 +94,8 @@ std::uint64_t workingBytes(const Network& network, long sequence, long sequences
     const std::uint64_t turns
         = 2 * network.attention.rotation.frequencies.size() * static_cast<std::uint64_t>(sequence);
     const long keys = sequence + 2 * PackedMatrix::panelRows(); // in whole panels at both ends
-    const std::uint64_t attending = static_cast<std::uint64_t>(threads()) * bytesOf(nn::kQueries * (keys + s.headSize));
+    const std::uint64_t attending
+        = static_cast<std::uint64_t>(threads()) * bytesOfFloats(nn::kQueries * (keys + s.headSize));
     const std::uint64_t multiplying = multiplyingBytes(sequence * together, longestRow(s), s.experts > 0);
     return static_cast<std::uint64_t>(together) * activationBytes(network, sequence) + turns * sizeof(float)
         + std::max(attending, multiplying);
@@ -107,7 +104,7 @@ std::uint64_t workingBytes(const Network& network, long sequence, long sequences
 std::uint64_t logitsBytes(const Network& network, long rows)
 {
     const Sizes& s = network.sizes;
-    return bytesOf(rows * (s.width + s.vocabulary)) + multiplyingBytes(rows, s.width, true);
+    return bytesOfFloats(rows * (s.width + s.vocabulary)) + multiplyingBytes(rows, s.width, true);
 }
 
 } // namespace quern

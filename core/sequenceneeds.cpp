@@ -1,5 +1,6 @@
 #include "core/calibrating.h"
 #include "core/collector.h"
+#include "core/floats.h"
 #include "core/forward.h"
 #include "core/parallel.h"
 #include "core/sequence.h"
@@ -11,11 +12,6 @@ namespace {
 // each as they were and laid out for walks, and those of (x, d) of twice the size for measuring.
 constexpr long kSquares = 12;
 constexpr std::uint64_t kThreadBytes = 4 << 20; // that a thread works on
-
-std::uint64_t bytesOfFloats(long count)
-{
-    return static_cast<std::uint64_t>(count) * sizeof(float);
-}
 
 std::uint64_t solvingBytes(long cols)
 {
