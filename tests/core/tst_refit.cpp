@@ -25,6 +25,12 @@ struct Case {
     {
         return moments::costs(weights - moments::decoded(format, blocks, kRows, n), h);
     }
+    Bytes refitted(const BlockFormat& format, const Bytes& blocks) const
+    {
+        Solution solution(weights, c, format, blocks);
+        solution.refit();
+        return solution.blocks();
+    }
 };
 
 // What codes stand for, whatever the grid's scale: every value less the offset, over the scale.
@@ -98,10 +104,9 @@ void TestRefit::keepsCodes()
     QFETCH(const BlockFormat*, format);
     const Case a(*format, 512, 33);
     const Bytes before = nearest(a.weights, a.h, *format);
-    Solution solution(a.weights, a.c, *format, before);
-    solution.refit();
-    QVERIFY(solution.blocks() != before);
-    const std::vector<float> was = integers(*format, before, a.n), is = integers(*format, solution.blocks(), a.n);
+    const Bytes after = a.refitted(*format, before);
+    QVERIFY(after != before);
+    const std::vector<float> was = integers(*format, before, a.n), is = integers(*format, after, a.n);
     for (std::size_t i = 0; i < is.size(); ++i)
         QVERIFY(is[i] == 0.0F || std::abs(is[i] - was[i]) < 1e-3F * std::max(1.0F, std::abs(was[i])));
 }
@@ -116,17 +121,16 @@ void TestRefit::findsTheBestScale()
 {
     QFETCH(const BlockFormat*, format);
     const Case a(*format, 32, 35);
-    Solution solution(a.weights, a.c, *format, nearest(a.weights, a.h, *format));
-    solution.refit();
-    const Eigen::VectorXd best = a.costs(*format, solution.blocks());
+    const Bytes refitted = a.refitted(*format, nearest(a.weights, a.h, *format));
+    const Eigen::VectorXd best = a.costs(*format, refitted);
     for (const float by : {1 - 0x1p-10F, 1 + 0x1p-10F}) {
-        Bytes blocks = solution.blocks();
+        Bytes blocks = refitted;
         for (std::size_t row = 0; row < kRows; ++row) {
             std::byte* block = blocks.data() + row * format->rowBytes(a.n);
             const Grid grid = format->regrid.read(*format, block, 0);
             format->regrid.write(*format, block, 0, {grid.scale * by, grid.offset});
         }
-        QVERIFY(blocks != solution.blocks());
+        QVERIFY(blocks != refitted);
         QVERIFY((a.costs(*format, blocks).array() >= best.array() * (1 - 1e-6)).all());
     }
 }
@@ -141,18 +145,17 @@ void TestRefit::findsTheBestStep()
 {
     QFETCH(const BlockFormat*, format);
     const Case a(*format, 256, 37);
-    Solution solution(a.weights, a.c, *format, nearest(a.weights, a.h, *format));
-    solution.refit();
-    const Eigen::VectorXd best = a.costs(*format, solution.blocks());
+    const Bytes refitted = a.refitted(*format, nearest(a.weights, a.h, *format));
+    const Eigen::VectorXd best = a.costs(*format, refitted);
     const int last = 256 - static_cast<int>(groupSize(*format, a.n));
     std::size_t others = 0;
     for (std::size_t row = 0; row < kRows; ++row)
         for (int step = -15; step <= 15; ++step) {
-            Bytes blocks = solution.blocks();
+            Bytes blocks = refitted;
             std::byte* block = blocks.data() + row * format->rowBytes(a.n);
             const float scale = format->regrid.read(*format, block, last).scale;
             format->regrid.write(*format, block, last, {scale * (1 + 0.04F * static_cast<float>(step)), 0});
-            others += blocks != solution.blocks() ? 1 : 0;
+            others += blocks != refitted ? 1 : 0;
             const auto at = static_cast<long>(row);
             QVERIFY(a.costs(*format, blocks)(at) >= best(at) * (1 - 1e-6));
         }
@@ -170,9 +173,7 @@ void TestRefit::leavesOthersAlone()
     QFETCH(const BlockFormat*, format);
     const Case a(*format, 256, 39);
     const Bytes before = nearest(a.weights, a.h, *format);
-    Solution solution(a.weights, a.c, *format, before);
-    solution.refit();
-    QVERIFY(solution.blocks() == before);
+    QVERIFY(a.refitted(*format, before) == before);
 }
 
 QTEST_GUILESS_MAIN(TestRefit)
