@@ -119,8 +119,8 @@ private slots:
         QVERIFY(!widget->grab().isNull());
     }
 
-    void sayThatRewritesAreLeftOut_data() { forEachView(); }
-    void sayThatRewritesAreLeftOut()
+    void sayWhatIsLeftOut_data() { forEachView(); }
+    void sayWhatIsLeftOut()
     {
         QFETCH(const View*, view);
         Session session;
@@ -129,19 +129,26 @@ private slots:
         // The methods have lines of their own for rewrites.
         const bool methods = std::string_view(view->id) == "methods";
         const QString words = methods ? "only lines that name a rewrite" : "Shown as it is without awq";
-        const auto said = [&] {
+        const auto said = [&](const QString& sentence) {
             return std::ranges::any_of(widget->findChildren<QLabel*>(), [&](const QLabel* label) {
-                return label->isVisible() && label->text().contains(words);
+                return label->isVisible() && label->text().contains(sentence);
             });
         };
-        quern::Recipe rescaled = recipe();
+        const bool single = std::string_view(view->id) != "output"; // which runs the model with them
+        const auto plan = [&] { return resolved(recipe(), *session.model(), nullptr); };
+        quern::Recipe rescaled = recipe(), sequential = recipe();
         session.setRecipe(rescaled);
-        QVERIFY(!said());
+        QVERIFY(!said(words));
         rescaled.rewrites = {{quern::findRewrite("awq"), {}}};
-        session.setRecipe(rescaled, resolved(recipe(), *session.model(), nullptr));
-        QCOMPARE(said(), std::string_view(view->id) != "output"); // which runs the model with them
+        session.setRecipe(rescaled, plan());
+        QCOMPARE(said(words), single);
+        QVERIFY(!said("not block by block"));
+        sequential.sequential.emplace();
+        session.setRecipe(sequential, plan());
+        QVERIFY(!said(words));
+        QCOMPARE(said("not block by block"), single);
         session.setRecipe(recipe());
-        QVERIFY(!said());
+        QVERIFY(!said(words) && !said("not block by block"));
     }
 
     void followThePalette_data() { forEachView(); }

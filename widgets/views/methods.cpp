@@ -115,10 +115,14 @@ void Methods::take()
         && subject->calibration == m_subject->calibration && subject->choice.format == m_subject->choice.format
         && subject->quantized() == m_subject->quantized();
     m_subject = subject;
-    const auto& rewrites = m_session->recipe().rewrites;
-    setNote(rewrites.empty()
-                ? QString()
-                : tr("The recipe rescales by %1; of these, only lines that name a rewrite do.").arg(namesOf(rewrites)));
+    const auto& recipe = m_session->recipe();
+    QStringList notes;
+    if (!recipe.rewrites.empty())
+        notes << tr("The recipe rescales by %1; of these, only lines that name a rewrite do.")
+                     .arg(namesOf(recipe.rewrites));
+    if (recipe.sequential)
+        notes << tr("Tried on the tensor by itself, not block by block.");
+    setNote(notes.join(u' '));
     const auto before = std::exchange(m_neighbours, neighbours());
     if (same && !m_model.renewRewritten(trials(), before != m_neighbours))
         return describe();
